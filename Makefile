@@ -1,0 +1,39 @@
+# Every target works on a fresh machine with CPython >= 3.11, pip and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: run test lint format load clean
+
+$(BIN)/.run: pyproject.toml requirements/base.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/base.txt -e .
+	touch $@
+
+$(BIN)/.test: pyproject.toml requirements/base.txt requirements/test.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/base.txt -c requirements/test.txt -e '.[test]'
+	touch $@ $(BIN)/.run
+
+run: $(BIN)/.run
+	$(BIN)/sluice serve
+
+lint: $(BIN)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(BIN)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(PYTEST_ARGS)
+
+load: $(BIN)/.test
+	$(BIN)/python load_tests/run.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

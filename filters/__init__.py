@@ -1,0 +1,1 @@
+"""Pure text filters: no I/O, no clock, no logging, no asyncio."""

@@ -1,0 +1,1 @@
+"""The gateway: data plane, control plane, storage and command line."""

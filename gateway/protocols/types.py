@@ -1,0 +1,202 @@
+"""The seam between a model API's wire format and moderation.
+
+An adapter is pure: bytes or parsed JSON in, places of text out. It never turns a third party's body into classes of
+ours: text is addressed in place by its path and everything else is forwarded untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+Path = tuple[str | int, ...]
+Body = Any  # parsed JSON: a third party's, so its shape is never ours to promise
+
+
+class Coverage(StrEnum):
+    """How much of a body was scanned."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+    def worst(self, other: Coverage) -> Coverage:
+        """``full`` with ``full`` is full, ``none`` with ``none`` is none, everything else is partial."""
+        return self if self is other else Coverage.PARTIAL
+
+
+class FrameKind(StrEnum):
+    """What a stream frame is to the relay."""
+
+    DATA = "data"  # understood; may carry deltas
+    PASS = "pass"  # carries no text by definition (comment, ping, usage); keeps its place in the queue
+    END = "end"  # the API's own end-of-stream sign
+    ERROR = "error"  # an error object inside a 200 stream; its strings are deltas of channel "error"
+    UNKNOWN = "unknown"  # not understood: the policy's `unknown` decides
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """One text in a body: where it stands, what it is, and the text itself.
+
+    ``channel`` is one of content, reasoning, tool, system, refusal, error, other. ``choice`` is the choice or
+    candidate that it belongs to (0 in requests). ``user`` marks what the end user wrote last, whose language the
+    refusal is written in. ``decode`` is set where the string at ``path`` is itself JSON (tool-call arguments): ``text``
+    is then the decoded view, and the adapter maps edits back.
+    """
+
+    path: Path
+    channel: str
+    text: str
+    choice: int = 0
+    user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """What an adapter read out of a request body."""
+
+    parts: Sequence[TextPart]
+    coverage: Coverage
+    stream: bool = False
+    model: str | None = None
+    subject: str | None = None  # the API's own user field, raw; pseudonymised by the caller, never stored
+    choices: int = 1
+    media: bool = False  # holds images, audio or files that were not read
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseView:
+    """What an adapter read out of a whole (not streamed) response body."""
+
+    parts: Sequence[TextPart]
+    coverage: Coverage
+    media: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKey:
+    """One moderated text of a stream: choice, kind of text, and which of several (tool call number, JSON path)."""
+
+    choice: int
+    channel: str
+    index: int | str = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text that one frame appends to one channel.
+
+    ``held`` counts characters of the channel that this frame began but that cannot be read yet (half an escape):
+    the frame may leave only when the channel is cleared past ``text`` and those.
+    """
+
+    key: ChannelKey
+    path: Path
+    text: str
+    held: int = 0
+
+
+@dataclass(slots=True)
+class Frame:
+    """One frame of a stream exactly as it came (``raw``, separators included), with the texts that it carries."""
+
+    raw: bytes
+    kind: FrameKind
+    deltas: Sequence[Delta] = ()
+    body: Body = None
+    note: Any = None  # whatever the decoder must remember to edit this frame later
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replacement for the text of one delta or part. Same length when masking, shorter when cutting at a block."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Everything that an adapter needs to tell a client that its text was stopped."""
+
+    message: str  # the policy's refusal text in the language of the conversation
+    decision_id: str
+    categories: Sequence[str]
+    action: str = "block"
+
+
+class StreamDecoder(Protocol):
+    """Decoder and editor of one response stream. Terminal after ``finish`` or an exception."""
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes in any cut and return the frames that are complete."""
+
+    def finish(self) -> list[Frame]:
+        """The upstream closed: return what is left (an incomplete frame comes as UNKNOWN)."""
+
+    def edit(self, frame: Frame, edits: Sequence[Edit]) -> bytes:
+        """The frame with the texts at these paths replaced; other text of it that repeats them is withheld too."""
+
+    def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:
+        """Frames that end one choice: refusal text where the API has a place for it, and its terminal sign."""
+
+    def close(self, refusal: Refusal | None) -> bytes:
+        """Frames that end the whole stream after every choice was refused (``data: [DONE]`` where the API has it)."""
+
+    def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
+        """The API's error frame, as it ends a stream."""
+
+
+class ProtocolAdapter(Protocol):
+    """One model API."""
+
+    name: str
+
+    def read_request(self, body: Body) -> RequestView:
+        """Find every text in a request body."""
+
+    def read_response(self, body: Body) -> ResponseView:
+        """Find every text in a whole response body."""
+
+    def edit(self, body: Body, edits: Sequence[Edit]) -> bytes:
+        """The body, re-serialised, with the texts at these paths replaced (and what repeats them withheld)."""
+
+    def open_stream(self, request: RequestView, request_body: Body) -> StreamDecoder:
+        """A decoder for the answer to this request, when it comes as a stream."""
+
+    def refusal(self, request: RequestView, request_body: Body, refusal: Refusal) -> tuple[int, str, bytes] | None:
+        """Status, content type and body of a refusal in the API's shape, streamed if the request asked for a stream.
+
+        ``None`` where the API has no place for a refusal text: the caller uses the error form.
+        """
+
+    def refuse_response(self, body: Body, blocked: Mapping[int, Refusal], cut: Mapping[Path, str]) -> bytes | None:
+        """A whole response with the blocked choices refused and the other choices as they were."""
+
+    def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
+        """The API's error body."""
+
+
+AdapterFor = Callable[[str, str], ProtocolAdapter]
+"""(method, raw path) -> adapter. Spelling tricks of the path never change the answer."""
+
+__all__ = [
+    "AdapterFor",
+    "Body",
+    "ChannelKey",
+    "Coverage",
+    "Delta",
+    "Edit",
+    "Frame",
+    "FrameKind",
+    "Path",
+    "ProtocolAdapter",
+    "Refusal",
+    "RequestView",
+    "ResponseView",
+    "StreamDecoder",
+    "TextPart",
+]

@@ -1,0 +1,1 @@
+"""Everything that is kept: violations, terms, policies, keys. Knows no web framework."""

@@ -1,0 +1,109 @@
+"""What is kept of a violation, and the ids under which it is kept."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from filters.types import Match
+
+STATUSES = ("open", "confirmed", "false_positive")
+
+
+def new_id() -> str:
+    """A new id that sorts by its time of creation: UUID version 7, with a 12-bit fraction of the millisecond."""
+    now = time.time_ns()
+    milliseconds, rest = divmod(now, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random
+    return str(UUID(int=value))
+
+
+def now_utc() -> datetime:
+    """The time, aware and in UTC, as every record carries it."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """``2026-11-22T02:10:00.123456Z``: fixed width, so that the text sorts as the time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def match_records(matches: Sequence[Match]) -> tuple[dict[str, Any], ...]:
+    """Matches as a violation keeps and shows them. ``action`` is the one that was resolved for the match."""
+    return tuple(
+        {
+            "start": match.span.start,
+            "end": match.span.end,
+            "category": match.category,
+            "source": match.source.value,
+            "rule": match.rule,
+            "score": match.score,
+            "action": match.action.label if match.action is not None else None,
+        }
+        for match in matches
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One decision on one text that was not a plain ``allow``. Its fields are the public ones, in their order.
+
+    ``excerpt`` is plain text here and encrypted wherever it is written; ``None`` once it was erased, or where the
+    secret key that it was written with is gone. ``subject`` is a pseudonym, never what the client sent.
+    ``delivered_chars`` counts the characters of this channel that the client received.
+    """
+
+    id: str
+    decision_id: str
+    created_at: datetime
+    direction: str
+    action: str
+    would_action: str
+    status: str = "open"
+    categories: Mapping[str, float]
+    matches: Sequence[Mapping[str, Any]]
+    excerpt: str | None
+    api: str
+    path: str
+    model: str | None = None
+    stream: bool = False
+    choice: int = 0
+    channel: str = "content"
+    subject: str | None = None
+    ruleset: str
+    model_version: str | None = None
+    coverage: str = "full"
+    degraded: bool = False
+    delivered_chars: int = 0
+    upstream_cancelled: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as the control plane and the spool write it."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in FIELDS}
+        values["created_at"] = rfc3339(self.created_at)
+        values["categories"] = dict(self.categories)
+        values["matches"] = [dict(match) for match in self.matches]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Violation:
+        """The record that ``as_json`` wrote; keys of a newer version are ignored."""
+        known: dict[str, Any] = {name: values[name] for name in FIELDS if name in values}
+        known["created_at"] = datetime.fromisoformat(known["created_at"]).astimezone(UTC)
+        known["matches"] = tuple(known["matches"])
+        return cls(**known)
+
+    def with_excerpt(self, excerpt: str | None) -> Violation:
+        """The same record with another excerpt."""
+        return replace(self, excerpt=excerpt)
+
+
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Violation))
+"""Names of the public fields, in the order of the contract."""

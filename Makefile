@@ -1,8 +1,11 @@
 # Every target works on a fresh machine with CPython >= 3.11, pip and make.
+comma := ,
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# In CI a part that is absent is a failure, so the training extra comes too; on a user's machine its tests skip.
+EXTRAS := $(if $(filter true,$(CI)),test$(comma)train,test)
 
 .PHONY: run test lint format load clean
 
@@ -11,9 +14,9 @@ $(BIN)/.run: pyproject.toml requirements/base.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/base.txt -e .
 	touch $@
 
-$(BIN)/.test: pyproject.toml requirements/base.txt requirements/test.txt
+$(BIN)/.test: pyproject.toml $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/base.txt -c requirements/test.txt -e '.[test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/base.txt -c requirements/test.txt -c requirements/train.txt -e '.[$(EXTRAS)]'
 	touch $@ $(BIN)/.run
 
 run: $(BIN)/.run

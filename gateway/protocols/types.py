@@ -6,13 +6,19 @@ ours: text is addressed in place by its path and everything else is forwarded un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Path = tuple[str | int, ...]
-Body = Any  # parsed JSON: a third party's, so its shape is never ours to promise
+Body = Any  # parsed JSON (or a `bodies` document): a third party's, so its shape is never ours to promise
+
+KEY = -1
+"""Marks a path that addresses an object's key and not its value: ``("metadata", KEY, "name")``."""
+
+WHOLE = -1
+"""The choice of a text that belongs to no choice (top level of an answer, error objects): blocking it ends all."""
 
 
 class Coverage(StrEnum):
@@ -42,9 +48,9 @@ class TextPart:
     """One text in a body: where it stands, what it is, and the text itself.
 
     ``channel`` is one of content, reasoning, tool, system, refusal, error, other. ``choice`` is the choice or
-    candidate that it belongs to (0 in requests). ``user`` marks what the end user wrote last, whose language the
-    refusal is written in. ``decode`` is set where the string at ``path`` is itself JSON (tool-call arguments): ``text``
-    is then the decoded view, and the adapter maps edits back.
+    candidate that it belongs to (0 in requests, ``WHOLE`` where an answer's text belongs to none). ``user`` marks what
+    the end user wrote last, whose language the refusal is written in. Where the string at ``path`` is itself JSON
+    (tool-call arguments), ``text`` is the decoded view, and the adapter maps edits back.
     """
 
     path: Path
@@ -76,8 +82,7 @@ class ResponseView:
     media: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelKey:
+class ChannelKey(NamedTuple):
     """One moderated text of a stream: choice, kind of text, and which of several (tool call number, JSON path)."""
 
     choice: int
@@ -85,34 +90,47 @@ class ChannelKey:
     index: int | str = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """Text that one frame appends to one channel.
 
-    ``held`` counts characters of the channel that this frame began but that cannot be read yet (half an escape):
-    the frame may leave only when the channel is cleared past ``text`` and those.
+    ``held`` counts characters of the channel that this frame holds a piece of but that cannot be read yet (0, or 1 for
+    half an escape); they are the first characters of the channel's next delta. The frame may leave only when the
+    channel is cleared past ``text`` and those. ``last`` says that nothing follows in this channel: finish it at once.
     """
 
     key: ChannelKey
     path: Path
     text: str
     held: int = 0
+    last: bool = False
 
 
 @dataclass(slots=True)
 class Frame:
-    """One frame of a stream exactly as it came (``raw``, separators included), with the texts that it carries."""
+    """One frame of a stream exactly as it came (``raw``, separators included), with the texts that it carries.
+
+    ``choices`` are the choices that the frame speaks of (none: it belongs to the whole stream, such as usage), ``ends``
+    those that end with it. ``closes`` are channels to finish after this frame's deltas: nothing more comes in them.
+    ``media`` says that it carries audio or images, which were not read.
+    """
 
     raw: bytes
     kind: FrameKind
     deltas: Sequence[Delta] = ()
     body: Body = None
     note: Any = None  # whatever the decoder must remember to edit this frame later
+    choices: Sequence[int] = ()
+    ends: Sequence[int] = ()
+    closes: Sequence[ChannelKey] = ()
+    media: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Replacement for the text of one delta or part. Same length when masking, shorter when cutting at a block."""
+class Edit(NamedTuple):
+    """Replacement for the text of one delta or part: the final text that stands at ``path``.
+
+    For a delta it covers ``text`` and the ``held`` characters after it (so the caller passes the channel's characters
+    ``[start, start + len(text) + held)``, masked). Same length when masking, shorter when cutting at a block.
+    """
 
     path: Path
     text: str
@@ -132,28 +150,49 @@ class StreamDecoder(Protocol):
     """Decoder and editor of one response stream. Terminal after ``finish`` or an exception."""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes in any cut and return the frames that are complete."""
+        """Take bytes in any cut and return the frames that are complete.
+
+        Raises:
+            gateway.sse.FrameTooLarge: a frame exceeds the bound.
+        """
 
     def finish(self) -> list[Frame]:
-        """The upstream closed: return what is left (an incomplete frame comes as UNKNOWN)."""
+        """The upstream closed: return what is left (a frame that cannot be read whole comes as UNKNOWN)."""
 
-    def edit(self, frame: Frame, edits: Sequence[Edit]) -> bytes:
-        """The frame with the texts at these paths replaced; other text of it that repeats them is withheld too."""
+    def edit(self, frame: Frame, edits: Sequence[Edit], ended: Collection[int] = ()) -> bytes:
+        """The frame with the texts at these paths replaced; other text of it that repeats them is withheld too.
+
+        ``ended`` are choices that were blocked: of those only the texts in ``edits`` stay (the part before the cut),
+        and their terminal sign is withheld. ``b""`` when nothing is left to send. An edit that moves no character is
+        allowed. An UNKNOWN or ERROR frame may be edited too.
+        """
 
     def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:
-        """Frames that end one choice: refusal text where the API has a place for it, and its terminal sign."""
+        """Frames that end one choice: refusal text where the API has a place for it, and its terminal sign.
+
+        ``WHOLE`` ends every choice that has not ended yet.
+        """
 
     def close(self, refusal: Refusal | None) -> bytes:
         """Frames that end the whole stream after every choice was refused (``data: [DONE]`` where the API has it)."""
 
     def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
-        """The API's error frame, as it ends a stream."""
+        """The API's error frame, as it ends a stream (its end sign included)."""
 
 
 class ProtocolAdapter(Protocol):
     """One model API."""
 
     name: str
+
+    def read_body(self, raw: bytes, content_type: str, *, strict: bool) -> Body:
+        """Parse a request (``strict``) or response body; ``None`` when it is empty.
+
+        Raises:
+            gateway.protocols.jsontext.InvalidJSON: not JSON although it must be (400; of a response: ``unknown``).
+            gateway.protocols.jsontext.AmbiguousJSON: two readers could understand it differently (as above).
+            gateway.protocols.bodies.Unreadable: neither text nor JSON: the policy's ``unknown`` decides.
+        """
 
     def read_request(self, body: Body) -> RequestView:
         """Find every text in a request body."""
@@ -164,8 +203,10 @@ class ProtocolAdapter(Protocol):
     def edit(self, body: Body, edits: Sequence[Edit]) -> bytes:
         """The body, re-serialised, with the texts at these paths replaced (and what repeats them withheld)."""
 
-    def open_stream(self, request: RequestView, request_body: Body) -> StreamDecoder:
-        """A decoder for the answer to this request, when it comes as a stream."""
+    def open_stream(
+        self, request: RequestView, request_body: Body, content_type: str = "text/event-stream"
+    ) -> StreamDecoder:
+        """A decoder for the answer to this request, when it comes as a stream of this content type."""
 
     def refusal(self, request: RequestView, request_body: Body, refusal: Refusal) -> tuple[int, str, bytes] | None:
         """Status, content type and body of a refusal in the API's shape, streamed if the request asked for a stream.
@@ -173,8 +214,12 @@ class ProtocolAdapter(Protocol):
         ``None`` where the API has no place for a refusal text: the caller uses the error form.
         """
 
-    def refuse_response(self, body: Body, blocked: Mapping[int, Refusal], cut: Mapping[Path, str]) -> bytes | None:
-        """A whole response with the blocked choices refused and the other choices as they were."""
+    def refuse_response(self, body: Body, blocked: Mapping[int, Refusal], edits: Sequence[Edit] = ()) -> bytes | None:
+        """A whole response with the blocked choices refused and ``edits`` made in the other choices.
+
+        A key ``WHOLE`` refuses every choice and withholds all other text. ``None`` where the API has no place for a
+        refusal text: the caller uses the error form.
+        """
 
     def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
         """The API's error body."""
@@ -184,6 +229,8 @@ AdapterFor = Callable[[str, str], ProtocolAdapter]
 """(method, raw path) -> adapter. Spelling tricks of the path never change the answer."""
 
 __all__ = [
+    "KEY",
+    "WHOLE",
     "AdapterFor",
     "Body",
     "ChannelKey",

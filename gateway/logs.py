@@ -45,8 +45,8 @@ def configure(level: str = "info") -> None:
 
 
 def get_logger(name: str) -> Logger:
-    """A logger whose lines carry ``logger: name``."""
-    logger: Logger = structlog.get_logger(logger=name)
+    """A logger whose lines carry ``component: name``."""
+    logger: Logger = structlog.get_logger(component=name)
     return logger
 
 
@@ -67,7 +67,7 @@ class _LibraryFormatter(logging.Formatter):
         event: dict[str, Any] = {
             "event": record.getMessage(),
             "level": record.levelname.lower(),
-            "logger": record.name,
+            "component": record.name,
             "timestamp": structlog.processors.TimeStamper(fmt="iso", utc=True)(None, "", {})["timestamp"],
         }
         if record.exc_info:

@@ -1,0 +1,67 @@
+import json
+import subprocess
+import sys
+
+
+def lines_of(program):
+    """What a program wrote to stderr, each line read as JSON."""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == ""
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_a_line_is_one_json_object_on_stderr():
+    """Fields, level, logger and a UTC time stand in one object."""
+    (line,) = lines_of("""
+from gateway import logs
+logs.configure()
+logs.get_logger("gateway.proxy").info("request", decision_id="d1", status=200, categories=["A1.f"])
+""")
+    assert line["event"] == "request"
+    assert line["level"] == "info"
+    assert line["component"] == "gateway.proxy"
+    assert line["decision_id"] == "d1"
+    assert line["categories"] == ["A1.f"]
+    assert line["timestamp"].endswith("Z")
+
+
+def test_fields_that_could_hold_a_text_are_dropped():
+    """Whoever passes a text, a user or a key to a log line, it is not written."""
+    program = """
+from gateway import logs
+logs.configure()
+logs.get_logger("x").warning("careless", text="卖发票", user="alice@example.com", key="sk-1")
+"""
+    (line,) = lines_of(program)
+    assert "发票" not in json.dumps(line, ensure_ascii=False)
+    assert "alice" not in json.dumps(line)
+    assert "sk-1" not in json.dumps(line)
+
+
+def test_the_level_is_kept():
+    """Lines below the level are not written."""
+    program = """
+from gateway import logs
+logs.configure("error")
+logs.get_logger("x").warning("quiet")
+logs.get_logger("x").error("loud")
+"""
+    assert [line["event"] for line in lines_of(program)] == ["loud"]
+
+
+def test_lines_of_libraries_look_the_same():
+    """A library's warning is JSON too, its traceback inside one line; its chatter is left out."""
+    program = """
+import logging
+from gateway import logs
+logs.configure()
+logging.getLogger("uvicorn.error").info("started")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("uvicorn.error").exception("broken")
+"""
+    (line,) = lines_of(program)
+    assert line["event"] == "broken"
+    assert line["component"] == "uvicorn.error"
+    assert "ZeroDivisionError" in line["exception"]

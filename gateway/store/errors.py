@@ -1,0 +1,17 @@
+"""What can go wrong between us and the database."""
+
+
+class StoreError(Exception):
+    """Base of all errors of the store."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - a state of the world that callers wait out, not a mistake
+    """The database cannot be reached, is locked for too long, full, or lacks its schema. Trying again may help."""
+
+
+class StoreRejected(StoreError):  # noqa: N818 - the same
+    """The database refuses this value; trying again will not help."""
+
+
+class StoreTooNew(StoreError):  # noqa: N818 - the same
+    """The database was written by a newer version of Sluice, which this one must not touch."""

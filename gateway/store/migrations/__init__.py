@@ -1,0 +1,1 @@
+"""Schema migrations, part of the installed package."""

@@ -37,7 +37,7 @@ class FrameKind(StrEnum):
     """What a stream frame is to the relay."""
 
     DATA = "data"  # understood; may carry deltas
-    PASS = "pass"  # carries no text by definition (comment, ping, usage); keeps its place in the queue
+    PASS = "pass"  # noqa: S105 - carries no text (comment, ping, usage); keeps its place in the queue
     END = "end"  # the API's own end-of-stream sign
     ERROR = "error"  # an error object inside a 200 stream; its strings are deltas of channel "error"
     UNKNOWN = "unknown"  # not understood: the policy's `unknown` decides

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.protocols.types import AdapterFor
-from gateway.proxy_ports import NoMetrics, ProxyMetrics, Recorder, Scorer, UpstreamClient
+from gateway.proxy.ports import NoMetrics, ProxyMetrics, Recorder, Scorer, UpstreamClient
 from gateway.store.records import new_id as sortable_id
 
 Scope = MutableMapping[str, Any]

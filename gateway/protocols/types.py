@@ -87,7 +87,7 @@ class ChannelKey(NamedTuple):
 
     choice: int
     channel: str
-    index: int | str = 0
+    index: int | str = 0  # type: ignore[assignment]  # shadows tuple.index, which nobody calls
 
 
 class Delta(NamedTuple):

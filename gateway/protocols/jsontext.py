@@ -1,0 +1,188 @@
+"""JSON read so that no two readers can disagree, walked and edited in place.
+
+``read_json`` is strict: whatever one parser could take for something else than another (duplicate keys, NaN, lone
+surrogates, invalid UTF-8, a byte order mark, endless nesting) is an error and never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from gateway.protocols.types import KEY, Body, Edit, Path
+
+MAX_DEPTH = 250
+"""Nesting that is read. orjson writes at most 254 levels, and what cannot be written cannot be masked."""
+
+# One string of a JSON text that is known to be valid, and whether it is a key. Possessive: linear on any input.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?+')
+
+
+class InvalidJSON(ValueError):  # noqa: N818 - named for what was found
+    """The bytes are no JSON that can be read safely. The message says what and where, and quotes nothing."""
+
+
+class AmbiguousJSON(InvalidJSON):
+    """The bytes are JSON that two readers could understand differently."""
+
+
+def read_json(raw: bytes) -> Body:
+    """Parse strictly.
+
+    Raises:
+        InvalidJSON: no JSON, nested deeper than ``MAX_DEPTH``, or empty.
+        AmbiguousJSON: duplicate keys, lone surrogates, invalid UTF-8, a byte order mark.
+    """
+    body = read_json_tolerant(raw)
+    _refuse_duplicates(raw, body)
+    return body
+
+
+def read_json_tolerant(raw: bytes) -> Body:
+    """Parse as most clients do: of duplicate keys the last counts. For the frames of a stream, where time is short.
+
+    Raises:
+        InvalidJSON: as ``read_json``.
+        AmbiguousJSON: as ``read_json``, but duplicate keys pass.
+    """
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise _reason(raw, error) from None
+
+
+def _reason(raw: bytes, error: orjson.JSONDecodeError) -> InvalidJSON:
+    text = error.msg
+    where = f"line {error.lineno} column {error.colno}"
+    if "byte order mark" in text or raw.startswith(b"\xef\xbb\xbf"):
+        return AmbiguousJSON("the JSON begins with a byte order mark")
+    if "not valid UTF-8" in text:
+        return AmbiguousJSON("the JSON is not valid UTF-8")
+    if "surrogate" in text:
+        return AmbiguousJSON(f"half a surrogate pair in a string ({where})")
+    if "depth" in text:
+        return InvalidJSON(f"nested deeper than {MAX_DEPTH} levels")
+    if not raw.strip(b" \t\r\n"):
+        return InvalidJSON("the body is empty")
+    return InvalidJSON(f"not valid JSON ({where})")
+
+
+def _refuse_duplicates(raw: bytes, body: Body) -> None:
+    # What parses and prints to the very same bytes has no key twice: true of nearly every client's compact JSON.
+    try:
+        if orjson.dumps(body) == raw:
+            return
+    except (orjson.JSONEncodeError, RecursionError):
+        pass  # too deep to print; counted below
+    kept = _count_keys(body, 0)
+    written = sum(1 for match in _STRING.finditer(raw) if match.group(1) is not None)
+    if kept != written:
+        raise AmbiguousJSON("an object holds the same key twice")
+
+
+def _count_keys(node: Body, depth: int) -> int:
+    if depth > MAX_DEPTH:
+        msg = f"nested deeper than {MAX_DEPTH} levels"
+        raise InvalidJSON(msg)
+    if isinstance(node, dict):
+        return len(node) + sum(
+            _count_keys(value, depth + 1) for value in node.values() if isinstance(value, dict | list)
+        )
+    if isinstance(node, list):
+        return sum(_count_keys(value, depth + 1) for value in node if isinstance(value, dict | list))
+    return 0
+
+
+def strings(node: Body, path: Path = (), *, keys: bool = False) -> Iterator[tuple[Path, str]]:
+    """Every string value (and with ``keys`` every object key) below ``node``, in document order, with its path.
+
+    Iterative, so that depth costs memory and never a ``RecursionError``. Empty strings are left out.
+    """
+    stack: list[tuple[Path, Body]] = [(path, node)]
+    while stack:
+        at, value = stack.pop()
+        if isinstance(value, str):
+            if value:
+                yield at, value
+        elif isinstance(value, dict):
+            for name in reversed(value):
+                stack.append(((*at, name), value[name]))
+                if keys and name:
+                    stack.append(((*at, KEY, name), name))
+        elif isinstance(value, list):
+            stack.extend(((*at, number), value[number]) for number in range(len(value) - 1, -1, -1))
+
+
+def get(body: Body, path: Path) -> Body:
+    """What stands at ``path``.
+
+    Raises:
+        LookupError: nothing stands there.
+    """
+    node = body
+    for step in path:
+        try:
+            node = node[step]
+        except TypeError:
+            raise LookupError(path) from None
+    return node
+
+
+def replace(body: Body, edits: Sequence[Edit]) -> Body:
+    """``body`` with the strings (or keys) at these paths replaced. Copies only the containers on the way.
+
+    Raises:
+        LookupError: a path leads nowhere.
+    """
+    if not edits:
+        return body
+    values = [edit for edit in edits if KEY not in edit.path[:-1]]
+    names = [edit for edit in edits if KEY in edit.path[:-1]]
+    copied: dict[Path, Body] = {}
+    root = body
+    for path, text in values:
+        if not path:
+            return text
+        root = _own(root, copied, path[:-1])
+        get(root, path[:-1])[path[-1]] = text
+    # Keys last and the deepest first: a renamed key would make the paths below it wrong.
+    for path, text in sorted(names, key=lambda edit: -len(edit.path)):
+        root = _own(root, copied, path[:-2])
+        _rename(get(root, path[:-2]), str(path[-1]), text)
+    return root
+
+
+def _own(root: Body, copied: dict[Path, Body], path: Path) -> Body:
+    """Shallow copies of the containers on the way to ``path``, each made once."""
+    if () not in copied:
+        root = copied[()] = root.copy()
+    node = root
+    for length in range(1, len(path) + 1):
+        at = path[:length]
+        if at not in copied:
+            copied[at] = node[at[-1]] = node[at[-1]].copy()
+        node = copied[at]
+    return root
+
+
+def _rename(node: dict[str, Body], old: str, new: str) -> None:
+    """Rename one key in its place; a name that is taken gets one more ``*``, so that no value is lost."""
+    while new in node and new != old:
+        new += "*"
+    items = [(new if name == old else name, value) for name, value in node.items()]
+    node.clear()
+    node.update(items)
+
+
+__all__ = [
+    "MAX_DEPTH",
+    "AmbiguousJSON",
+    "InvalidJSON",
+    "get",
+    "read_json",
+    "read_json_tolerant",
+    "replace",
+    "strings",
+]

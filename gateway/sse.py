@@ -142,11 +142,11 @@ def _one_line(raw: bytes) -> SSEEvent | None:
 
 
 def replace_data(event_raw: bytes, data: bytes) -> bytes:
-    """The event with its data lines replaced by one, everything else (name, id, comments, line ends) as it was.
+    """The event with its data replaced and everything else (name, id, comments, line ends) as it was.
 
     Args:
         event_raw: the bytes of one event.
-        data: the new data; holds no line end.
+        data: the new data; an LF in it begins another data line.
     """
     lines = event_raw.splitlines(keepends=True)
     out: list[bytes] = []
@@ -158,7 +158,9 @@ def replace_data(event_raw: bytes, data: bytes) -> bytes:
             out.append(line)
         elif not placed:
             placed = True
-            out.append(body[: len(body) - len(bare)] + b"data: " + data + line[len(body) :])
+            end = line[len(body) :] or b"\n"
+            out.append(body[: len(body) - len(bare)])
+            out.extend(b"data: " + part + end for part in data.split(b"\n"))
     return b"".join(out)
 
 

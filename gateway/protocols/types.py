@@ -58,6 +58,7 @@ class TextPart:
     text: str
     choice: int = 0
     user: bool = False
+    continues: bool = False  # its reader sees it directly after the part before it: moderate both as one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Refusal:
     decision_id: str
     categories: Sequence[str]
     action: str = "block"
+    created: int = 0  # Unix seconds, for APIs whose answers carry a time (adapters have no clock)
 
 
 class StreamDecoder(Protocol):

@@ -1,0 +1,73 @@
+"""Which texts of a stream are still being written.
+
+A channel's last characters can be held back because they may be the beginning of a match. Frames leave in order, so a
+channel that never speaks again would hold everything behind it. Hence channels are closed: with their choice, and, for
+all but the answer itself, after ``IDLE_FRAMES`` frames without them. Counting frames keeps this independent of clocks
+and of how bytes were cut.
+"""
+
+from __future__ import annotations
+
+from gateway.protocols.types import ChannelKey
+
+IDLE_FRAMES = 16
+"""Frames with text of the same choice but not of this channel, after which a channel counts as over."""
+
+MAX_CHANNELS = 512
+"""Channels of one stream; past it the frame is not understood and the policy decides."""
+
+
+class TooManyChannels(ValueError):  # noqa: N818 - named for what happened
+    """A stream spreads its text over more places than are followed."""
+
+
+class Channels:
+    """The open channels of one stream."""
+
+    def __init__(self, *, lasting: str | None = "content") -> None:
+        """Args: lasting: kind of channel that only its choice's end closes."""
+        self._lasting = lasting
+        self._last: dict[ChannelKey, int] = {}  # open channel -> tick of its last text
+        self._renamed: dict[ChannelKey, ChannelKey] = {}  # a channel that spoke again after it was closed
+        self._closed: dict[ChannelKey, ChannelKey] = {}  # key under which it spoke -> key to use next
+        self._tick = 0
+
+    def speak(self, key: ChannelKey) -> ChannelKey:
+        """Text of ``key`` came: the key to report it under (another one if that text was closed before)."""
+        if self._renamed:
+            key = self._renamed.get(key, key)
+        last = self._last
+        if key not in last and len(last) + len(self._renamed) >= MAX_CHANNELS:
+            raise TooManyChannels
+        last[key] = self._tick
+        return key
+
+    def after_frame(self, ends: tuple[int, ...] = ()) -> tuple[ChannelKey, ...]:
+        """A frame with text is over: the channels that are over with it. ``ends``: choices that end here."""
+        self._tick += 1
+        if len(self._last) < 2 and not ends:
+            return ()
+        horizon = self._tick - IDLE_FRAMES
+        over = tuple(
+            key
+            for key, tick in self._last.items()
+            if key.choice in ends or (tick < horizon and key.channel != self._lasting and self._others_spoke(key))
+        )
+        for key in over:
+            self._close(key)
+        return over
+
+    def _others_spoke(self, key: ChannelKey) -> bool:
+        """Whether the choice has gone on elsewhere: silence of the whole choice closes nothing."""
+        horizon = self._tick - IDLE_FRAMES
+        return any(other.choice == key.choice and tick >= horizon for other, tick in self._last.items())
+
+    def _close(self, key: ChannelKey) -> None:
+        del self._last[key]
+        first = self._closed.pop(key, key)
+        successor = key._replace(index=f"{key.index}+")
+        self._renamed[first] = successor
+        self._closed[successor] = first
+
+
+__all__ = ["IDLE_FRAMES", "MAX_CHANNELS", "Channels", "TooManyChannels"]

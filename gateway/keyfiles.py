@@ -1,4 +1,4 @@
-"""The secrets that Sluice generates once into its data folder, each a file of mode 0600."""
+"""The data folder, and the secret that Sluice generates into it once, a file of mode 0600."""
 
 from __future__ import annotations
 
@@ -30,36 +30,34 @@ def secret_key(settings: Settings) -> str:
     """The secret key: the setting, or the one generated once into the data folder."""
     if settings.secret_key:
         return settings.secret_key
-    return _generated(settings.data_dir / "secret.key", "", "SECRET_KEY")[0]
+    return _generated(settings.data_dir / "secret.key")
 
 
-def admin_key(settings: Settings) -> tuple[str, bool]:
-    """The first admin key, and whether it was generated just now (then it is to be printed, once)."""
-    if settings.admin_key:
-        return settings.admin_key, False
-    return _generated(settings.data_dir / "admin.key", "sluice-admin-", "ADMIN_KEY")
-
-
-def _generated(path: Path, prefix: str, name: str) -> tuple[str, bool]:
+def _generated(path: Path) -> str:
     try:
         if value := _read_key(path):
-            return value, False
-        fresh = prefix + secrets.token_urlsafe(32)
+            return value
         draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(fresh + "\n")
+            file.write(secrets.token_urlsafe(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # fails where another process was first: then its key is the key
-        except FileExistsError:
-            return _read_key(path), False
-        finally:
-            draft.unlink()
+        _put_once(draft, path)
+        return _read_key(path)
     except OSError as error:
-        raise SettingsError(PREFIX + name, f"{path} cannot be used: {error.strerror}") from None
-    return fresh, True
+        raise SettingsError(PREFIX + "SECRET_KEY", f"{path} cannot be used: {error.strerror}") from None
+
+
+def _put_once(draft: Path, path: Path) -> None:
+    """Give the draft its name, unless another process was first: then its secret is the secret."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        draft.replace(path)
+    draft.unlink(missing_ok=True)
 
 
 def _read_key(path: Path) -> str:

@@ -1,0 +1,75 @@
+"""Judging a whole text: the engine's questions to the classifier answered, to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from filters.stream import ModerationStream
+from filters.types import Decision, Event, ScoreNeeded, Scores
+from gateway.inference import InferenceError
+from gateway.logs import get_logger
+from models.types import Segment
+
+_log = get_logger("gateway.judge")
+
+CHUNK = 4096
+"""Characters between two turns of the event loop: a long text must not stop the streams beside it."""
+
+
+class Scorer(Protocol):
+    """What gives scores: ``gateway.inference.Inference``."""
+
+    async def score(self, segments: Sequence[Segment], deadline_s: float | None = None) -> list[Scores]:
+        """Scores in the order of the segments, or ``InferenceError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The decision on a text, and the highest score that the classifier gave each category anywhere in it."""
+
+    decision: Decision
+    scores: dict[str, float]
+
+
+async def judge(stream: ModerationStream, text: str, scorer: Scorer) -> Judgement:
+    """Feed a whole text through a stream that was opened with ``stop_at_block=False``.
+
+    Where the classifier or a filter fails, the stream's policy decides (``on_error``) and the decision says
+    ``degraded``.
+    """
+    best: dict[str, float] = {}
+    for start in range(0, len(text), CHUNK):
+        if stream.done:
+            break
+        await _answer(stream, _guarded(stream, text[start : start + CHUNK]), scorer, best)
+        if start:
+            await asyncio.sleep(0)
+    if not stream.done:
+        await _answer(stream, _guarded(stream, None), scorer, best)
+    return Judgement(stream.decision(), best)
+
+
+def _guarded(stream: ModerationStream, chunk: str | None) -> Sequence[Event]:
+    try:
+        return stream.finish() if chunk is None else stream.feed(chunk)
+    except Exception as error:  # noqa: BLE001 - whatever a filter raises, the policy decides; it is never a pass
+        _log.error("filter_failed", error=type(error).__name__)  # its message may hold the text
+        return stream.fail()
+
+
+async def _answer(stream: ModerationStream, events: Sequence[Event], scorer: Scorer, best: dict[str, float]) -> None:
+    while asked := [event for event in events if isinstance(event, ScoreNeeded)]:
+        events = []
+        try:
+            scores = await scorer.score([Segment(event.text, event.context) for event in asked])
+        except InferenceError:
+            for event in asked:
+                events.extend(stream.fail(event.ticket))
+            continue
+        for event, found in zip(asked, scores, strict=True):
+            for code, score in found.items():
+                best[code] = max(score, best.get(code, 0.0))
+            events.extend(stream.resolve(event.ticket, found))

@@ -1,0 +1,244 @@
+"""``POST /v1/moderations``: OpenAI's endpoint, answered by the operator's own filters and categories."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from filters import taxonomy
+from filters.ruleset import Ruleset
+from filters.types import Action, Decision
+from gateway.asgi import Receive, Request, Scope, Send, respond
+from gateway.crypto import excerpt
+from gateway.judge import Judgement, Scorer, judge
+from gateway.metrics import Metrics
+from gateway.moderation_request import ModerationRequest, Question, RequestError, read_request
+from gateway.moderator import Moderator
+from gateway.proxy_ports import Recorder
+from gateway.store.records import Violation, match_records, new_id, now_utc
+
+API = "openai.moderations"
+PATH = "/v1/moderations"
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """One question with its answer."""
+
+    question: Question
+    judgement: Judgement
+    decision: Decision
+    decision_id: str
+    coverage: str
+
+
+class Moderation:
+    """The endpoint as an ASGI application.
+
+    Args:
+        moderator: ``current`` is the active ruleset, ``classifier`` the model or ``None``.
+        inference: scores segments.
+        recorder: commits violations before the answer leaves.
+        pseudonym: turns a raw user id into what may be stored.
+        keys: bearer keys that are accepted; ``None`` leaves the endpoint open.
+        max_body: largest body in bytes, after decoding.
+        metrics: counters.
+    """
+
+    def __init__(
+        self,
+        *,
+        moderator: Moderator,
+        inference: Scorer,
+        recorder: Recorder,
+        pseudonym: Callable[[str], str],
+        keys: Sequence[str] | None,
+        max_body: int,
+        metrics: Metrics,
+    ) -> None:
+        self._moderator = moderator
+        self._inference = inference
+        self._recorder = recorder
+        self._pseudonym = pseudonym
+        self._keys = None if keys is None else [key.encode() for key in keys]
+        self._max_body = max_body
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        ruleset = self._moderator.current
+        try:
+            self._authorise(request)
+            body = await read_request(request, self._max_body)
+            results = await self._judge_all(body, ruleset, request)
+        except RequestError as error:
+            await self._refuse(send, error, ruleset)
+            return
+        answer = {
+            "id": f"modr-{new_id().replace('-', '')}",
+            "model": f"sluice-{self._model_version or 'lexicon'}",
+            "results": [_as_json(result) for result in results],
+        }
+        await self._answer(send, 200, orjson.dumps(answer), _strongest(results), ruleset)
+
+    @property
+    def _model_version(self) -> str | None:
+        classifier = self._moderator.classifier
+        return classifier.version if classifier else None
+
+    def _authorise(self, request: Request) -> None:
+        if self._keys is None:
+            return
+        given = request.header(b"authorization")
+        scheme, _, key = given.partition(b" ")
+        # every key is compared, so the time taken says nothing about which of them came near
+        if scheme.lower() != b"bearer" or not sum(hmac.compare_digest(key.strip(), known) for known in self._keys):
+            what = "Incorrect API key provided." if given else "You didn't provide an API key."
+            message = f"{what} Send one of SLUICE_MODERATION_KEYS in the header `Authorization: Bearer KEY`."
+            raise RequestError(message, status=401, code="invalid_api_key")
+
+    async def _judge_all(self, body: ModerationRequest, ruleset: Ruleset, request: Request) -> list[_Result]:
+        profile = body.profile or request.header(b"x-sluice-profile").decode("latin-1") or None
+        try:
+            policy = ruleset.policy.profile(profile)
+        except (KeyError, ValueError):
+            message = f"The policy has no profile {profile!r}."
+            raise RequestError(message, param="sluice.profile") from None
+        results = []
+        for question in body.questions:
+            stream = ruleset.open(
+                body.direction, profile, classify=self._moderator.classifier is not None, stop_at_block=False
+            )
+            judgement = await judge(stream, question.text, self._inference)
+            results.append(_result(question, judgement, media=policy.media, enforce=policy.enforce))
+        if policy.record_moderations:
+            for result in results:
+                await self._record(result, body, request)
+        return results
+
+    async def _record(self, result: _Result, body: ModerationRequest, request: Request) -> None:
+        decision = result.decision
+        if decision.degraded:
+            self._metrics.degraded(body.direction.value)
+        if decision.would_action is Action.ALLOW:
+            return
+        user = request.header(b"x-sluice-user").decode("latin-1")
+        span = decision.matches[0].span if decision.matches else None
+        await self._recorder.record(
+            Violation(
+                id=new_id(),
+                decision_id=result.decision_id,
+                created_at=now_utc(),
+                direction=body.direction.value,
+                action=decision.action.label,
+                would_action=decision.would_action.label,
+                categories=decision.categories,
+                matches=match_records(decision.matches),
+                excerpt=excerpt(result.question.text, span.start if span else 0, span.end if span else 0),
+                api=API,
+                path=PATH,
+                model=body.model,
+                subject=self._pseudonym(user) if user else None,
+                ruleset=decision.ruleset_version,
+                model_version=decision.model_version,
+                coverage=result.coverage,
+                degraded=decision.degraded,
+            )
+        )
+        self._metrics.violation(body.direction.value, decision.action.label, next(iter(decision.categories), "none"))
+
+    async def _answer(self, send: Send, status: int, body: bytes, result: _Result, ruleset: Ruleset) -> None:
+        decision = result.decision
+        headers = [
+            (b"x-sluice-decision", decision.action.label.encode()),
+            (b"x-sluice-decision-id", result.decision_id.encode()),
+            (b"x-sluice-coverage", result.coverage.encode()),
+            (b"x-sluice-ruleset", ruleset.version.encode()),
+        ]
+        if not ruleset.policy.enforce:
+            headers.append((b"x-sluice-would", decision.would_action.label.encode()))
+        self._metrics.request(API, decision.action.label, result.coverage, status)
+        await respond(send, status, body, headers)
+
+    async def _refuse(self, send: Send, error: RequestError, ruleset: Ruleset) -> None:
+        headers = [
+            (b"x-sluice-decision", b"block"),
+            (b"x-sluice-decision-id", new_id().encode()),
+            (b"x-sluice-coverage", b"none"),
+            (b"x-sluice-ruleset", ruleset.version.encode()),
+            *error.headers,
+        ]
+        self._metrics.request(API, "block", "none", error.status)
+        await respond(send, error.status, error.body(), headers)
+
+
+def _result(question: Question, judgement: Judgement, *, media: str, enforce: bool) -> _Result:
+    decision = judgement.decision
+    coverage = "full"
+    if question.media:
+        coverage = "partial" if question.text else "none"
+        if media == "block":
+            would = max(decision.would_action, Action.BLOCK)
+            decision = replace(decision, would_action=would, action=would if enforce else decision.action)
+    return _Result(question, judgement, decision, new_id(), coverage)
+
+
+def _strongest(results: Sequence[_Result]) -> _Result:
+    """The result that the headers speak of; with the worst coverage of all."""
+    strongest = max(results, key=lambda result: (result.decision.action, result.decision.would_action))
+    coverages = {result.coverage for result in results}
+    return replace(strongest, coverage=coverages.pop() if len(coverages) == 1 else "partial")
+
+
+def _as_json(result: _Result) -> dict[str, Any]:
+    decision, question = result.decision, result.question
+    found = decision.categories
+    scores = {code: score for code, score in result.judgement.scores.items() if code in taxonomy.CATEGORIES}
+    lit = taxonomy.to_openai(found)
+    likely = taxonomy.to_openai(
+        {**scores, **{code: max(score, scores.get(code, 0.0)) for code, score in found.items()}}
+    )
+    types = [kind for kind, there in (("text", bool(question.text) or not question.media),) if there]
+    return {
+        "flagged": decision.would_action is not Action.ALLOW,
+        "categories": {name: score > 0 for name, score in lit.items()},
+        "category_scores": {name: max(score, lit[name]) for name, score in likely.items()},
+        "category_applied_input_types": dict.fromkeys(lit, types),
+        "sluice": {
+            "action": decision.action.label,
+            "would_action": decision.would_action.label,
+            "decision_id": result.decision_id,
+            "ruleset": decision.ruleset_version,
+            "coverage": result.coverage,
+            "degraded": decision.degraded,
+            "categories": [{"code": code, "score": score} for code, score in found.items()],
+            "matches": [
+                {
+                    "start": match.span.start,
+                    "end": match.span.end,
+                    "category": match.category,
+                    "source": match.source.value,
+                    "rule": match.rule,
+                    "score": match.score,
+                }
+                for match in decision.matches
+            ],
+            "masked": masked(question.text, decision),
+        },
+    }
+
+
+def masked(text: str, decision: Decision) -> str:
+    """The text with every character of a match that is masked or blocked as ``*``."""
+    pieces, at = [], 0
+    for match in sorted(decision.matches, key=lambda match: match.span):
+        if match.action is not None and match.action >= Action.MASK and match.span.end > at:
+            start = max(at, match.span.start)
+            pieces += [text[at:start], "*" * (match.span.end - start)]
+            at = match.span.end
+    return "".join([*pieces, text[at:]])

@@ -1,0 +1,104 @@
+"""What one epoch shows the network: whole texts and the short segments that serving will show it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.dataset import Row
+from models.labels import narrow
+from models.segments import MAX_CONTEXT_CHARS, bounds
+from models.tokenizer import UNK, Pair, encode, pair, stack
+from models.types import Segment
+
+_LEAST_WEIGHT = 0.25
+_UNSURE_WEIGHT = 0.3  # sources label one fault a row: what else may be wrong with it was never asked
+_SORTED_BATCHES = 40  # sorting by length within so many batches saves padding and keeps them mixed
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Inputs with, for each label, what is true and how much it counts; float arrays of (inputs, labels)."""
+
+    ids: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    pair: Pair
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+def view(row: Row, whole_share: float, max_chars: int, rng: random.Random) -> tuple[Segment, float]:
+    """One way to see a row, and the share of its text that this shows.
+
+    A text is shown whole (or a stretch that fits), or as one segment of it with its context, as serving cuts it.
+    """
+    text = row.text
+    if rng.random() < whole_share:
+        start = rng.randrange(max(1, len(text) - max_chars + 1))
+        segment = Segment(text[start : start + max_chars])
+    else:
+        start, end = rng.choice(bounds(text))
+        segment = Segment(text[start:end], text[max(0, start - MAX_CONTEXT_CHARS) : start])
+    return segment, (len(segment.text) + len(segment.context)) / len(text)
+
+
+class Epoch:
+    """Makes batches out of rows, the same ones for the same ``rng``."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, labels: Sequence[str], max_tokens: int, whole_share: float, token_dropout: float
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._labels = labels
+        self._max_tokens = max_tokens
+        self._whole_share = whole_share
+        self._token_dropout = token_dropout
+
+    def batches(self, rows: Sequence[Row], size: int, rng: random.Random) -> Iterator[Batch]:
+        """Batches of ``size`` inputs, of about equal length within each."""
+        ready: list[Batch] = []
+        for start in range(0, len(rows), size * _SORTED_BATCHES):
+            chunk = [self._example(row, rng) for row in rows[start : start + size * _SORTED_BATCHES]]
+            chunk.sort(key=lambda item: len(item.pair.ids))
+            ready = [_batch(chunk[at : at + size]) for at in range(0, len(chunk), size)]
+            rng.shuffle(ready)
+            yield from ready
+
+    def _example(self, row: Row, rng: random.Random) -> _Example:
+        segment, share = view(row, self._whole_share, self._max_tokens, rng)
+        text = encode(self._tokenizer, segment.text)[: self._max_tokens - 3]
+        context = encode(self._tokenizer, segment.context) if segment.context else []
+        targets, weights = truth(row, self._labels)
+        # Part of an unsafe text need not be unsafe itself: it counts by how much of the text it shows.
+        scale = max(_LEAST_WEIGHT, min(1.0, share)) if row.unsafe else 1.0
+        laid_out = pair(self._thinned(context, rng), self._thinned(text, rng), self._max_tokens)
+        return _Example(laid_out, targets, weights * np.float32(scale))
+
+    def _thinned(self, ids: list[int], rng: random.Random) -> list[int]:
+        # A few tokens become unknown, so that no verdict hangs on one character that a row happened to have.
+        return [UNK if rng.random() < self._token_dropout else token for token in ids]
+
+
+def truth(row: Row, labels: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is true of a row for each label, and how sure that is."""
+    codes = narrow(row.codes, labels)
+    targets = np.array([label in codes for label in labels], dtype=np.float32)
+    weights = np.where(targets > 0, 1.0, _UNSURE_WEIGHT if row.unsafe else 1.0).astype(np.float32)
+    return targets, weights
+
+
+def _batch(examples: Sequence[_Example]) -> Batch:
+    ids, kinds = stack([item.pair for item in examples])
+    targets = np.stack([item.targets for item in examples])
+    return Batch(ids, kinds, targets, np.stack([item.weights for item in examples]))

@@ -1,0 +1,147 @@
+"""How well a classifier does on labelled rows: overall, and by category, source and language."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import reliability
+from models.card import ACT_AT
+from models.dataset import Row
+from models.labels import narrow
+from models.segments import cut
+from models.types import Classifier, Segment
+
+_REPORT_EVERY = 200
+_SPEED_RUNS = 60
+
+Floats = NDArray[np.float64]
+Done = Callable[[int], None]
+
+
+class _Logits(Protocol):
+    """A classifier that also tells its logits."""
+
+    def logits(self, segments: Sequence[Segment]) -> Floats: ...
+
+
+def truths(rows: Sequence[Row], labels: Sequence[str]) -> NDArray[np.bool_]:
+    """What is true, (rows, labels)."""
+    narrowed = [narrow(row.codes, labels) for row in rows]
+    return np.array([[label in codes for label in labels] for codes in narrowed], dtype=bool).reshape(-1, len(labels))
+
+
+def row_logits(classifier: _Logits, rows: Sequence[Row], done: Done | None = None) -> Floats:
+    """Each row's highest logit of each label, over the segments that serving would score and over the whole text."""
+    result = []
+    for number, row in enumerate(rows, start=1):
+        result.append(classifier.logits([*cut(row.text), Segment(row.text)]).max(axis=0))
+        if done is not None and (number % _REPORT_EVERY == 0 or number == len(rows)):
+            done(number)
+    return np.array(result)
+
+
+def evaluate(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> dict[str, Any]:
+    """Measure ``classifier`` on ``rows``.
+
+    Every row is scored twice: ``whole``, in one piece, and ``segments``, cut as streams are, where the row's score is
+    its highest segment's. A row is acted on where any label reaches 0.8, the threshold of the shipped policy.
+
+    Returns:
+        JSON-ready tables: ``whole`` and ``segments``, each with ``overall``, ``by_source``, ``by_lang``,
+        ``by_category`` (the collection's) and ``by_label`` (our codes), and ``speed``.
+    """
+    whole, segmented = _scores(classifier, rows, done)
+    facts = truths(rows, classifier.labels)
+    return {
+        "rows": len(rows),
+        "threshold": ACT_AT,
+        "whole": _tables(whole, rows, facts, classifier.labels),
+        "segments": _tables(segmented, rows, facts, classifier.labels),
+        "speed": speed(classifier),
+    }
+
+
+def _scores(classifier: Classifier, rows: Sequence[Row], done: Done | None) -> tuple[Floats, Floats]:
+    labels = classifier.labels
+    whole = np.zeros((len(rows), len(labels)))
+    segmented = np.zeros_like(whole)
+    for number, row in enumerate(rows):
+        pieces = [Segment(row.text), *cut(row.text)]
+        scores = np.array([[item[label] for label in labels] for item in classifier.score(pieces)])
+        whole[number] = scores[0]
+        segmented[number] = scores[1:].max(axis=0) if len(scores) > 1 else 0.0
+        if done is not None and ((number + 1) % _REPORT_EVERY == 0 or number + 1 == len(rows)):
+            done(number + 1)
+    return whole, segmented
+
+
+def _tables(scores: Floats, rows: Sequence[Row], facts: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Any]:
+    unsafe = np.array([row.unsafe for row in rows], dtype=bool)
+    highest = scores.max(axis=1)
+
+    def by(key: Callable[[Row], str]) -> dict[str, Any]:
+        keys = np.array([key(row) for row in rows])
+        return {name: summary(highest[keys == name], unsafe[keys == name]) for name in sorted(set(keys.tolist()))}
+
+    return {
+        "overall": summary(highest, unsafe),
+        "by_source": by(lambda row: row.family),
+        "by_lang": by(lambda row: row.lang),
+        "by_category": by(lambda row: row.category),
+        "by_label": {
+            label: _label_summary(scores[:, index], facts[:, index], unsafe) for index, label in enumerate(labels)
+        },
+        "reliability": reliability(highest, unsafe),
+    }
+
+
+def summary(scores: Floats, unsafe: NDArray[np.bool_]) -> dict[str, Any]:
+    """Counts, recall, precision, false-alarm rate and AUC of 'acted on' against 'unsafe'; None where undefined."""
+    acted = scores >= ACT_AT
+    hits, alarms = int((acted & unsafe).sum()), int((acted & ~unsafe).sum())
+    return {
+        "unsafe": int(unsafe.sum()),
+        "benign": int((~unsafe).sum()),
+        "recall": _share(hits, int(unsafe.sum())),
+        "precision": _share(hits, hits + alarms),
+        "false_alarm_rate": _share(alarms, int((~unsafe).sum())),
+        "auc": auc(scores, unsafe),
+    }
+
+
+def _label_summary(scores: Floats, facts: NDArray[np.bool_], unsafe: NDArray[np.bool_]) -> dict[str, Any]:
+    # Unsafe rows of other categories are left out: sources label one fault a row, others may be there too.
+    kept = facts | ~unsafe
+    return summary(scores[kept], facts[kept])
+
+
+def auc(scores: Floats, positive: NDArray[np.bool_]) -> float | None:
+    """Area under the ROC curve by the rank sum, ties counting half; None without both kinds."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        return None
+    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return round(float((ranks[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives)), 4)
+
+
+def speed(classifier: Classifier, chars: int = 61) -> dict[str, float]:
+    """Milliseconds to score one segment that fills 64 tokens: median and 95th percentile, measured here and now."""
+    text = ("今天天气很好我们一起去公园散步然后回家做饭" * 4)[:chars]
+    segment = [Segment(text[-24:], text[:-24])]
+    taken = []
+    for _ in range(_SPEED_RUNS):
+        start = time.perf_counter()
+        classifier.score(segment)
+        taken.append((time.perf_counter() - start) * 1e3)
+    p50, p95 = np.percentile(taken[_SPEED_RUNS // 4 :], [50, 95])
+    return {"p50_ms": round(float(p50), 3), "p95_ms": round(float(p95), 3)}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None

@@ -1,0 +1,35 @@
+"""The cut that serving makes: short segments, each with the text before it.
+
+The engine cuts streams in the same way (it lives in another package, which this one must not import); a test holds the two together.
+Training, calibration and evaluation use it so that what is measured is what serves.
+"""
+
+from __future__ import annotations
+
+from models.types import Segment
+
+MAX_SEGMENT_CHARS = 24
+MAX_CONTEXT_CHARS = 64
+CLAUSE_ENDS = frozenset("，。！？；：、,.!?;:\n…")
+
+
+def bounds(text: str, limit: int = MAX_SEGMENT_CHARS) -> list[tuple[int, int]]:
+    """Start and end of each segment: it ends after clause punctuation, or after ``limit`` characters."""
+    cuts: list[tuple[int, int]] = []
+    start = 0
+    for index, char in enumerate(text, start=1):
+        if char in CLAUSE_ENDS or index - start == limit:
+            cuts.append((start, index))
+            start = index
+    if start < len(text):
+        cuts.append((start, len(text)))
+    return cuts
+
+
+def cut(text: str) -> list[Segment]:
+    """The segments that would be scored: those with nothing but blanks and punctuation are left out."""
+    return [
+        Segment(text[start:end], text[max(0, start - MAX_CONTEXT_CHARS) : start])
+        for start, end in bounds(text)
+        if any(char.isalnum() for char in text[start:end])
+    ]

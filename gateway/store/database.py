@@ -73,6 +73,8 @@ def translated() -> Iterator[None]:
         yield
     except (IntegrityError, DataError) as error:
         raise StoreRejected(_reason(error)) from error
+    except (OverflowError, TypeError, UnicodeError) as error:  # what a driver raises before it asks the database
+        raise StoreRejected(str(error)) from error
     except (DBAPIError, PoolTimeout) as error:
         raise StoreUnavailable(_reason(error)) from error
 
@@ -100,7 +102,9 @@ def _parse(url: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_timeout=BUSY_S)
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_timeout=BUSY_S
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -140,4 +144,4 @@ def _postgresql(url: URL) -> Engine:
         "application_name": "sluice",
     }
     wanted = {name: value for name, value in timeouts.items() if name not in url.query}
-    return create_engine(url, connect_args=wanted, pool_timeout=BUSY_S, pool_pre_ping=True)
+    return create_engine(url, hide_parameters=True, connect_args=wanted, pool_timeout=BUSY_S, pool_pre_ping=True)

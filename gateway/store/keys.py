@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, select, update
 
 from gateway.store.database import Database
 from gateway.store.records import new_id, now_utc
@@ -79,13 +79,6 @@ class Keys:
         ended = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
         with self._database.write() as connection:
             return connection.execute(ended.values(revoked_at=now_utc())).rowcount > 0
-
-    def count_admin(self) -> int:
-        """How many keys in force may do everything."""
-        query = select(func.count()).select_from(api_keys)
-        query = query.where(api_keys.c.scope == SCOPES[-1], api_keys.c.revoked_at.is_(None))
-        with self._database.read() as connection:
-            return connection.execute(query).scalar_one()
 
 
 def _digest(token: str) -> str:

@@ -315,6 +315,16 @@ class Settings:
         return self.data_dir / "models"
 
 
+def read_value(name: str, text: str) -> Any:
+    """Read one setting's text, as the command line has it.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    spec = _BY_NAME[name]
+    return _read(spec, text, f"--{name.replace('_', '-')}")
+
+
 def _read_file(path: Path) -> dict[str, str]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,43 @@
+"""What commands work on: the settings and the store that they name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from gateway.store import Store
+
+
+def load_settings() -> Settings:
+    """The settings of this call; what looks like a mistake in them is said."""
+    from gateway.commands.terminal import note
+
+    settings = Settings.load()
+    for warning in settings.warnings:
+        note(f"sluice: {warning}")
+    return settings
+
+
+@contextlib.contextmanager
+def open_store(settings: Settings) -> Iterator[Store]:
+    """The store, its schema up to date.
+
+    Raises:
+        SettingsError: the data folder cannot be used.
+        StoreError: the database is away, or of a newer version.
+    """
+    from gateway import keyfiles
+    from gateway.crypto import Cipher
+    from gateway.store import Store
+
+    keyfiles.prepare_data_dir(settings)
+    store = Store(settings.database_url, Cipher(keyfiles.secret_key(settings)))
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,55 @@
+"""``sluice policy``: check a policy before it is used, and show the one that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.commands import terminal
+from gateway.commands.opened import load_settings
+
+app = typer.Typer(help="The moderation policy.", no_args_is_help=True)
+
+
+@app.command()
+def validate(
+    file: Annotated[Path | None, typer.Argument(help="A policy YAML; that of the settings if left out.")] = None,
+) -> None:
+    """Check a policy file against the schema and the category codes."""
+    with terminal.problems():
+        from gateway.shipped import read_policy
+
+        path = file or load_settings().policy
+        policy = read_policy(path)
+    name = "the shipped policy" if path is None else str(path)
+    terminal.say(f"{name} is valid: version {policy.version}, mode {policy.mode}, {len(policy.profiles)} profiles")
+
+
+@app.command()
+def show(
+    profile: Annotated[str | None, typer.Option(help="As this profile has it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of YAML.")] = False,
+) -> None:
+    """Print the policy in force, every default filled in: the control plane's, else the file's or the shipped one."""
+    with terminal.problems():
+        import yaml
+
+        from gateway.commands.opened import active_policy
+
+        policy, origin = active_policy(load_settings())
+        data = policy.profile(profile).model_dump(mode="json", by_alias=True, exclude_none=True)
+    if as_json:
+        terminal.say_json(data)
+        return
+    terminal.note(f"# version {policy.version}, from {origin}")
+    terminal.say(yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy file, for editors."""
+    from filters.policy import Policy
+
+    terminal.say_json(Policy.schema())

@@ -1,0 +1,79 @@
+"""How commands speak: results to stdout, everything else to stderr, problems in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import typer
+
+FAILURE = 1
+USAGE = 2
+
+
+def say(text: str = "") -> None:
+    """One line of result on stdout."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """One line beside the result, on stderr."""
+    typer.echo(text, err=True)
+
+
+def fail(problem: str, code: int = FAILURE) -> NoReturn:
+    """Say what is wrong and end."""
+    note(f"sluice: {problem}")
+    raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def problems(code: int = FAILURE) -> Iterator[None]:
+    """Turn expected exceptions of the block into one line on stderr and an exit code."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        from gateway.problems import explain
+
+        if (problem := explain(error)) is None:
+            raise
+        fail(problem, code)
+
+
+def say_json(value: Any) -> None:
+    """A JSON document on stdout, indented for people."""
+    import orjson
+
+    say(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table as wide as the terminal; where there is none, tab-separated lines that lose nothing."""
+    if not sys.stdout.isatty():
+        for row in (headings, *rows):
+            say("\t".join(" ".join(cell.split()) for cell in row))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    shown = Table(*headings, box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(escape(cell) for cell in row))
+    Console().print(shown)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal that something takes its time."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield

@@ -1,0 +1,106 @@
+"""The data plane's front door: what is answered here, and what goes to the proxy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+
+from gateway.asgi import App, Header, Receive, Scope, Send, respond
+from gateway.moderation import PATH as MODERATIONS
+from gateway.store.records import new_id
+
+Reasons = Callable[[], Awaitable[Sequence[str]]]
+"""Why this process is not ready; empty where it is."""
+
+
+class DataPlane:
+    """Raw ASGI routing: one dictionary look-up on the way to the proxy.
+
+    Args:
+        proxy: answers every path that is not Sluice's own.
+        moderation: ``/v1/moderations``, however it is spelt.
+        reasons: for ``/readyz``.
+        ruleset_version: the active one, for the headers.
+    """
+
+    def __init__(self, *, proxy: App, moderation: App, reasons: Reasons, ruleset_version: Callable[[], str]) -> None:
+        self._proxy = proxy
+        self._reasons = reasons
+        self._ruleset_version = ruleset_version
+        self._routes: dict[str, App] = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            MODERATIONS: moderation,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] != "http":
+            await self._proxy(scope, receive, send)
+            return
+        path: str = scope["path"]
+        route = self._routes.get(path)
+        if route is None and "moderations" in path.lower():
+            route = self._routes.get(plain_path(path))
+        await (route or self._proxy)(scope, receive, send)
+
+    async def _healthz(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        await self._own(scope, send, 200, {"status": "ok"})
+
+    async def _readyz(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        reasons = list(await self._reasons())
+        answer = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+        await self._own(scope, send, 503 if reasons else 200, answer)
+
+    async def _own(self, scope: Scope, send: Send, status: int, answer: dict[str, object]) -> None:
+        if scope["method"] not in {"GET", "HEAD"}:
+            status, answer = (
+                405,
+                {"error": {"message": f"Use GET on {scope['path']}.", "type": "invalid_request_error"}},
+            )
+        headers: list[Header] = [
+            (b"x-sluice-decision", b"allow"),
+            (b"x-sluice-decision-id", new_id().encode()),
+            (b"x-sluice-coverage", b"none"),
+            (b"x-sluice-ruleset", self._ruleset_version().encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        await respond(send, status, orjson.dumps(answer), headers)
+
+
+def plain_path(path: str) -> str:
+    """A decoded path without what changes its spelling only: doubled slashes, dot segments, case, a last slash."""
+    kept: list[str] = []
+    for segment in path.lower().split("/"):
+        if segment == "..":
+            kept[-1:] = []
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return "/" + "/".join(kept)
+
+
+class Readiness:
+    """Asks whether this process can answer, at most once a second however often it is probed.
+
+    Args:
+        ask: the reasons why not; may block on the store, so it is called in a thread by its owner.
+        fresh_s: how long an answer counts.
+    """
+
+    def __init__(self, ask: Reasons, *, fresh_s: float = 1.0) -> None:
+        self._ask = ask
+        self._fresh_s = fresh_s
+        self._asked_at = -fresh_s
+        self._reasons: Sequence[str] = ("starting",)
+        self.draining = False
+
+    async def reasons(self) -> Sequence[str]:
+        """Why this process is not ready; empty where it is."""
+        if self.draining:
+            return ("shutting down",)
+        if time.monotonic() - self._asked_at >= self._fresh_s:
+            self._reasons = await self._ask()
+            self._asked_at = time.monotonic()
+        return self._reasons

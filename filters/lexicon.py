@@ -1,0 +1,333 @@
+"""Lexicons: validated terms, read from and written to CSV and JSONL."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from filters.normalise import fold_term
+from filters.taxonomy import CATEGORIES
+from filters.types import Action
+
+COLUMNS = ("term", "category", "action", "match", "unless", "with", "within", "note")
+MAX_TERM_LENGTH = 200
+MAX_WITHIN = 200
+SENTENCE: Literal["sentence"] = "sentence"
+Within = int | Literal["sentence"]
+
+
+class MatchMode(StrEnum):
+    """How a term must stand in the text."""
+
+    SUBSTRING = "substring"
+    WORD = "word"
+    SOUND = "sound"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One entry of a lexicon.
+
+    ``action`` overrides the policy's where it is not ``None``. A hit inside one of the ``unless`` phrases does not
+    count. With ``with_``, one of these phrases must stand within ``within`` characters, or in the same sentence.
+    """
+
+    term: str
+    category: str
+    action: Action | None = None
+    match: MatchMode = MatchMode.SUBSTRING
+    unless: tuple[str, ...] = ()
+    with_: tuple[str, ...] = ()
+    within: Within | None = None
+    note: str = ""
+
+
+class TermError(ValueError):
+    """A term that cannot be taken; the message says why."""
+
+
+class LexiconError(ValueError):
+    """A lexicon file that cannot be read. Nothing of it was taken.
+
+    Attributes:
+        file: the name of the file.
+        line: the number of the offending line, from 1.
+        reason: what is wrong and what would be right.
+    """
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class Lexicon:
+    """An immutable set of terms, unique by folded spelling and category; of two such terms the later one counts."""
+
+    __slots__ = ("_terms", "version")
+
+    def __init__(self, terms: Iterable[Term] = ()) -> None:
+        self._terms = {_identity(term): term for term in terms}
+        self.version = _digest(self._terms.values())
+
+    def merged(self, terms: Iterable[Term]) -> Lexicon:
+        """A lexicon of these terms and the given ones, which win where both have a spelling and category."""
+        return Lexicon([*self, *terms])
+
+    def __len__(self) -> int:
+        return len(self._terms)
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._terms.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lexicon) and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash(self.version)
+
+
+def _identity(term: Term) -> tuple[str, str]:
+    folded = fold_term(term.term).text
+    return (term.term if folded == term.term else folded, term.category)
+
+
+def _digest(terms: Iterable[Term]) -> str:
+    """A hash of everything that a verdict depends on, in no order; a note explains a term and decides nothing."""
+    lines = sorted(
+        repr((t.term, t.category, t.action and int(t.action), str(t.match), t.unless, t.with_, t.within)) for t in terms
+    )
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def parse_term(fields: Mapping[str, Any]) -> Term:
+    """Check one row. Keys are those of :data:`COLUMNS`; phrases come as a list or as one string with ``;`` between.
+
+    Raises:
+        TermError: the reason names the column and what would be right.
+    """
+    unknown = [str(key) for key in fields if key not in COLUMNS]
+    if unknown:
+        msg = f"unknown column {unknown[0]!r}: use {', '.join(COLUMNS)}"
+        raise TermError(msg)
+    with_ = _phrases(fields, "with")
+    return Term(
+        term=_checked(_text(fields, "term"), "term"),
+        category=_category(_text(fields, "category")),
+        action=_action(_text(fields, "action")),
+        match=_match(_text(fields, "match")),
+        unless=_phrases(fields, "unless"),
+        with_=with_,
+        within=_within(fields.get("within"), with_),
+        note=_text(fields, "note"),
+    )
+
+
+def _text(fields: Mapping[str, Any], column: str) -> str:
+    value = fields.get(column)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        msg = f"{column} must be a string"
+        raise TermError(msg)
+    return value.strip()
+
+
+def _checked(phrase: str, column: str) -> str:
+    if not phrase:
+        msg = f"{column} is empty"
+        raise TermError(msg)
+    if len(phrase) > MAX_TERM_LENGTH:
+        msg = f"{column} has {len(phrase)} characters; at most {MAX_TERM_LENGTH} are allowed"
+        raise TermError(msg)
+    folded = fold_term(phrase)
+    if not folded.text:
+        msg = f"{column} {phrase!r} has no letter or digit, so nothing is left of it to look for"
+        raise TermError(msg)
+    if folded.unmatchable:
+        msg = f"{column} {phrase!r} has a sentence end or a wide gap inside, across which nothing matches"
+        raise TermError(msg)
+    return phrase
+
+
+def _category(code: str) -> str:
+    if not code:
+        raise TermError("category is empty")
+    known = CATEGORIES.get(code)
+    if known is None:
+        msg = f"unknown category {code!r}: use a code of the taxonomy, such as A1.d"
+        raise TermError(msg)
+    return known.code  # the taxonomy's own string, so that 100,000 terms do not hold 100,000 copies
+
+
+def _action(label: str) -> Action | None:
+    if not label:
+        return None
+    if label not in {"flag", "mask", "block"}:
+        msg = f"unknown action {label!r}: use flag, mask or block, or leave it empty for the policy's"
+        raise TermError(msg)
+    return Action.parse(label)
+
+
+_MODES = {"": MatchMode.SUBSTRING} | {mode.value: mode for mode in MatchMode}
+
+
+def _match(label: str) -> MatchMode:
+    try:
+        return _MODES[label]
+    except KeyError:
+        msg = f"unknown match {label!r}: use substring, word or sound"
+        raise TermError(msg) from None
+
+
+def _phrases(fields: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    value = fields.get(column)
+    if not value:
+        return ()
+    parts = value.split(";") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        msg = f"{column} must be a string with ';' between phrases, or a list of strings"
+        raise TermError(msg)
+    return tuple(_checked(part.strip(), column) for part in parts if part.strip())
+
+
+def _within(value: Any, with_: tuple[str, ...]) -> Within | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return SENTENCE if with_ else None
+    if not with_:
+        raise TermError("within is set but with is empty: name the companions that must be near")
+    if value == SENTENCE:
+        return SENTENCE
+    text = str(value).strip()
+    if text == SENTENCE:
+        return SENTENCE
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and int(text[:9]) <= MAX_WITHIN):
+        msg = f"within must be a whole number from 0 to {MAX_WITHIN}, or 'sentence', not {text!r}"
+        raise TermError(msg)
+    return int(text)
+
+
+def read_csv(text: str, name: str) -> list[Term]:
+    """Read a CSV file with a header.
+
+    Args:
+        text: the decoded contents; a byte order mark is skipped.
+        name: the file's name, for errors.
+
+    Raises:
+        LexiconError: a row is malformed; no term is returned then.
+    """
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    terms: list[Term] = []
+    line = 1
+    try:
+        header = _header(next(rows, None))
+        before = rows.line_num
+        for row in rows:
+            line, before = before + 1, rows.line_num
+            if not row:
+                continue
+            terms.append(parse_term(_row_fields(header, row)))
+    except TermError as error:
+        raise LexiconError(name, line, str(error)) from error
+    except csv.Error as error:
+        raise LexiconError(name, max(rows.line_num, 1), f"not CSV: {error}") from error
+    return terms
+
+
+def _row_fields(header: list[str], row: list[str]) -> dict[str, str]:
+    if len(row) != len(header):
+        msg = f"{len(row)} fields, but the header has {len(header)}"
+        raise TermError(msg)
+    return dict(zip(header, row, strict=True))
+
+
+def _header(row: list[str] | None) -> list[str]:
+    header = [column.strip() for column in row or ()]
+    for column in ("term", "category"):
+        if column not in header:
+            msg = f"the header has no column {column!r}: it must name {', '.join(COLUMNS)}"
+            raise TermError(msg)
+    for column in header:
+        if column not in COLUMNS:
+            msg = f"unknown column {column!r}: use {', '.join(COLUMNS)}"
+            raise TermError(msg)
+        if header.count(column) > 1:
+            msg = f"column {column!r} stands twice in the header"
+            raise TermError(msg)
+    return header
+
+
+def _object(line: str) -> dict[str, Any]:
+    fields = json.loads(line, object_pairs_hook=_unique)
+    if not isinstance(fields, dict):
+        raise TermError("each line must be a JSON object")
+    return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise TermError("a key stands twice")
+    return fields
+
+
+def read_jsonl(text: str, name: str) -> list[Term]:
+    """Read a file with one JSON object a line, with the same keys as the CSV columns.
+
+    Raises:
+        LexiconError: a line is malformed; no term is returned then.
+    """
+    terms: list[Term] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            terms.append(parse_term(_object(line)))
+        except TermError as error:
+            raise LexiconError(name, number, str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise LexiconError(name, number, f"not JSON: {error}") from error
+    return terms
+
+
+def _fields(term: Term) -> dict[str, str]:
+    return {
+        "term": term.term,
+        "category": term.category,
+        "action": term.action.label if term.action is not None else "",
+        "match": term.match.value,
+        "unless": ";".join(term.unless),
+        "with": ";".join(term.with_),
+        "within": "" if term.within is None else str(term.within),
+        "note": term.note,
+    }
+
+
+def write_csv(terms: Iterable[Term]) -> str:
+    """Write terms as :func:`read_csv` reads them."""
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_fields, terms))
+    return out.getvalue()
+
+
+def write_jsonl(terms: Iterable[Term]) -> str:
+    """Write terms as :func:`read_jsonl` reads them."""
+    return "".join(json.dumps(_fields(term), ensure_ascii=False) + "\n" for term in terms)
+
+
+READERS: Mapping[str, Callable[[str, str], list[Term]]] = {
+    ".csv": read_csv,
+    ".jsonl": read_jsonl,
+    ".ndjson": read_jsonl,
+}
+"""Reader by file name suffix."""

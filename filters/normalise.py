@@ -1,0 +1,237 @@
+"""Folding: what makes full width, case, traditional characters, look-alikes, zero-width and separators match alike.
+
+Folding works one code point at a time, so it needs no tail across chunks. It has two steps:
+
+1. *Marking* keeps the length. Every character becomes either its folded form (``Ａ`` becomes ``a``, ``髮`` becomes
+   ``发``) or a control character for the kind of gap it is: :data:`IGNORABLE` (zero-width, combining marks),
+   :data:`SYMBOL`, :data:`CLAUSE` punctuation, :data:`SPACE`, :data:`NEWLINE`, or :data:`BREAK` (a sentence end).
+2. *Dropping* takes the gaps out. A gap may hold up to three noise and 32 ignorable characters; the next one is raised
+   to a separator. Separators and breaks stay in the dropped text. No term contains one, so nothing matches across.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+IGNORABLE = "\x01"
+SYMBOL = "\x02"
+BREAK = "\x03"
+CLAUSE = "\x04"
+SPACE = "\x05"
+NEWLINE = "\x06"
+SEPARATOR_SHIFT = 8
+"""A gap character that is one too many is raised by this: it then separates, and still tells what it was."""
+
+MAX_NOISE = 3
+MAX_IGNORABLE = 32
+
+DROPPED = IGNORABLE + SYMBOL + CLAUSE + SPACE + NEWLINE
+_DROPPED_BYTES = DROPPED.encode()
+_RUN = re.compile(f"[{DROPPED}]{{{MAX_NOISE + 1},}}")
+_FIRST_RARE = 0x20000
+_RARE = re.compile("[\U00020000-\U0010ffff]")
+_IDEOGRAPHIC_PLANES = range(0x20000, 0x40000)
+_LONG = 96  # from about here one numpy gather is faster than str.translate (LIBRARIES.md, section 2)
+_KINDS = {
+    "ignorable": IGNORABLE,
+    "symbol": SYMBOL,
+    "break": BREAK,
+    "clause": CLAUSE,
+    "space": SPACE,
+    "newline": NEWLINE,
+}
+
+
+def _read_table() -> tuple[list[str], dict[str, str]]:
+    """The marks of all code points below U+20000 as a list, and those above that are not kept as they are."""
+    gaps: list[tuple[int, int, str]] = []
+    pairs: list[str] = []
+    text = resources.files("filters").joinpath("data/fold.txt").read_text("utf-8")
+    for line in text.split("\n")[1:-1]:
+        kind, *words = line.split(" ")
+        if kind == "map":
+            pairs += words
+            continue
+        for word in words:
+            first, _, last = word.partition("-")
+            gaps.append((int(first, 16), int(last or first, 16) + 1, _KINDS[kind]))
+    table: list[str] = []
+    rare: dict[str, str] = {}
+    for start, stop, mark in sorted(gaps):
+        if start >= _FIRST_RARE:
+            rare.update((chr(code), mark) for code in range(start, stop))
+            continue
+        table.extend(map(chr, range(len(table), start)))
+        table.extend([mark] * (stop - start))
+    table.extend(map(chr, range(len(table), _FIRST_RARE)))
+    for pair in pairs:
+        source, target = pair[0], pair[1]
+        if ord(source) < _FIRST_RARE:
+            table[ord(source)] = target
+        else:
+            rare[source] = target
+    return table, rare
+
+
+_TABLE, _RARE_MARKS = _read_table()
+_CODES = np.fromiter(map(ord, _TABLE), dtype="<u4", count=len(_TABLE))
+
+
+def mark(text: str) -> str:
+    """Fold each character and replace those that carry no content by the control character of their kind.
+
+    The result has the length of ``text``; lone surrogates count as symbols.
+    """
+    marked = text.translate(_TABLE)
+    return _mark_rare(marked) if _RARE.search(marked) else marked
+
+
+def _mark_rare(marked: str) -> str:
+    return _RARE.sub(_rare_mark, marked)
+
+
+def _rare_mark(found: re.Match[str]) -> str:
+    char = found[0]
+    known = _RARE_MARKS.get(char)
+    if known is not None:
+        return known
+    return char if ord(char) in _IDEOGRAPHIC_PLANES else SYMBOL
+
+
+class Folder:
+    """Folds one text that arrives in chunks. The pieces it returns do not depend on where the chunks were cut."""
+
+    __slots__ = ("run",)
+
+    def __init__(self) -> None:
+        self.run = ""  # the gap characters since the last one that was kept
+
+    def feed(self, chunk: str) -> tuple[str, bytes]:
+        """Fold the next characters.
+
+        Returns:
+            The marked text, as long as ``chunk``, and the UTF-8 bytes of it without its dropped characters.
+        """
+        if len(chunk) >= _LONG:
+            return self._feed_long(chunk)
+        if not chunk:
+            return "", b""
+        marked = chunk.translate(_TABLE)
+        if _RARE.search(marked):
+            marked = _mark_rare(marked)
+        data = marked.encode()
+        kept = data.translate(None, _DROPPED_BYTES)
+        if len(data) - len(kept) > MAX_NOISE or (self.run and marked[:1] < " "):
+            return self._bounded(marked, kept)
+        self.run = "" if marked[-1:] >= " " else marked[len(marked.rstrip(DROPPED)) :]
+        return marked, kept
+
+    def _feed_long(self, chunk: str) -> tuple[str, bytes]:
+        codes = np.frombuffer(chunk.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        if codes.max() < _FIRST_RARE:
+            folded = _CODES.take(codes)
+            marked = folded.tobytes().decode("utf-32-le")
+        else:
+            marked = mark(chunk)
+            folded = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
+        kept = marked.encode().translate(None, _DROPPED_BYTES)
+        gap = folded < ord(" ")
+        if (self.run and gap[0]) or (gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3]).any():
+            return self._bounded(marked, kept)
+        self.run = marked[len(marked.rstrip(DROPPED)) :]
+        return marked, kept
+
+    def _bounded(self, marked: str, kept: bytes) -> tuple[str, bytes]:
+        """The same with the bound on gaps enforced, looking back at the gap that the chunk before ended in."""
+        whole = self.run + marked
+        bounded = _RUN.sub(_raise_separators, whole)
+        self.run = "" if bounded[-1:] >= " " else bounded[len(bounded.rstrip(DROPPED)) :]
+        if bounded == whole:
+            return marked, kept
+        marked = bounded[len(whole) - len(marked) :]
+        return marked, marked.encode().translate(None, _DROPPED_BYTES)
+
+
+def _raise_separators(found: re.Match[str]) -> str:
+    run = found[0]
+    if len(run) <= MAX_IGNORABLE and IGNORABLE not in run and len(run) == MAX_NOISE + 1:
+        return run[:-1] + chr(ord(run[-1]) + SEPARATOR_SHIFT)  # by far the most frequent case
+    noise = ignorable = 0
+    out = []
+    for char in run:
+        if char == IGNORABLE:
+            ignorable += 1
+        else:
+            noise += 1
+        if noise > MAX_NOISE or ignorable > MAX_IGNORABLE:
+            noise = ignorable = 0
+            out.append(chr(ord(char) + SEPARATOR_SHIFT))
+        else:
+            out.append(char)
+    return "".join(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A folded text: ``text[i]`` is what the original character at ``offsets[i]`` folds to, gaps dropped.
+
+    Sentence ends and gaps that are too wide stay in ``text`` as one control character each.
+    """
+
+    text: str
+    offsets: tuple[int, ...]
+
+
+def fold(text: str) -> Folded:
+    """Fold a whole text."""
+    marked, kept = Folder().feed(text)
+    return Folded(kept.decode(), tuple(i for i, char in enumerate(marked) if char not in DROPPED))
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedTerm:
+    """A term as it is looked for.
+
+    ``gaps`` are its native gaps: ``i`` stands for noise that the owner wrote before the term's ``i``-th character.
+    ``unmatchable`` is true where it holds a sentence end or too wide a gap inside, across which nothing matches.
+    """
+
+    text: str
+    gaps: frozenset[int] = frozenset()
+    unmatchable: bool = False
+
+    def spellings(self) -> Iterator[str]:
+        """The folded text, and for Hangul also its decomposed form, which no one-to-one table can reach."""
+        yield self.text
+        if any("\uac00" <= char <= "\ud7a3" for char in self.text):
+            yield unicodedata.normalize("NFD", self.text)
+
+
+_NO_GAPS: frozenset[int] = frozenset()
+
+
+def fold_term(term: str) -> FoldedTerm:
+    """Fold a term, an exception or a companion phrase the way that texts are folded."""
+    marked = term.translate(_TABLE)
+    if marked.isalnum() and marked < "\U00020000":
+        return FoldedTerm(marked, _NO_GAPS)
+    marked, _ = Folder().feed(term)
+    marked = marked.strip("".join(map(chr, range(1, 15))))
+    gaps = set()
+    text = ""
+    unmatchable = False
+    for char in marked:
+        if char >= " ":
+            text += char
+        elif char in DROPPED:
+            if char != IGNORABLE:
+                gaps.add(len(text))
+        else:
+            unmatchable = True
+    return FoldedTerm(text, frozenset(gaps), unmatchable)

@@ -1,0 +1,358 @@
+"""Confirming candidates: word boundaries, exception phrases, companions, and hits through noise.
+
+A candidate is a place where a term's characters stand. Whether it counts is a function of the whole text, never of the
+chunks it came in: every window below is measured in offsets of the text, and a candidate waits until its windows are
+complete or the text ends.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from filters import normalise, tokens
+from filters.lexicon import MAX_WITHIN
+
+WINDOW = 12
+"""Characters of context on each side that a word boundary is decided by."""
+
+REACH = 512
+"""Characters before a candidate that may be looked at; the scanner keeps that many."""
+
+_MEMORY = 256
+_NEWLINE = normalise.NEWLINE + chr(ord(normalise.NEWLINE) + normalise.SEPARATOR_SHIFT)
+_BLANK = "".join(char + chr(ord(char) + normalise.SEPARATOR_SHIFT) for char in (normalise.IGNORABLE, normalise.SPACE))
+_SENTENCE_END = re.compile(f"{normalise.BREAK}|[{_NEWLINE}][{_BLANK}]*[{_NEWLINE}]")
+_NOISE = normalise.DROPPED.replace(normalise.IGNORABLE, "")
+_GAP = re.compile(f"[{normalise.DROPPED}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What must stand before and after a term for one of its ``unless`` phrases to cover it."""
+
+    before: str
+    after: str
+    across_clauses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What must hold for a hit of a term to count. ``within`` is ``None`` for "in the same sentence"."""
+
+    word: bool = False
+    unless: tuple[Cover, ...] = ()
+    companions: frozenset[int] = frozenset()
+    within: int | None = None
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A hit that is not certain yet. ``checks`` are those that are still open."""
+
+    start: int
+    end: int
+    term: int
+    content: str
+    native: frozenset[int]
+    checks: list[Callable[[Candidate, Context], bool | None]]
+    condition: Condition
+
+
+class Context:
+    """The marked text round the candidates of one stream, as far as it is known.
+
+    ``horizon`` says that no companion that is still to be found will begin before it.
+    """
+
+    __slots__ = ("_boundaries", "base", "companions", "ended", "horizon", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.base = 0
+        self.ended = False
+        self.horizon = 0
+        self.companions: list[tuple[int, int, int]] = []
+        self._boundaries: dict[tuple[str, str], frozenset[int]] = {}
+
+    @property
+    def total(self) -> int:
+        """How much of the text was seen."""
+        return self.base + len(self.text)
+
+    def slice(self, start: int, end: int) -> str:
+        """The marked text between two offsets."""
+        return self.text[start - self.base : end - self.base]
+
+    def forget(self, before: int) -> None:
+        """Drop what no window of a later candidate reaches."""
+        cut = before - REACH - self.base
+        if cut > REACH:
+            self.text = self.text[cut:]
+            self.base += cut
+        if self.companions:
+            self.companions = [found for found in self.companions if found[1] >= before - MAX_WITHIN]
+
+    def boundaries(self, text: str, extra: str = "") -> frozenset[int]:
+        """Word boundaries of a window, remembered within the stream."""
+        key = (text, extra)
+        known = self._boundaries.get(key)
+        if known is None:
+            if len(self._boundaries) >= _MEMORY:
+                self._boundaries.clear()
+            known = self._boundaries[key] = tokens.load().boundaries(text, extra)
+        return known
+
+    def before(self, offset: int) -> str:
+        """The last character before ``offset`` that is not ignorable; empty at the start of the text."""
+        at = offset - self.base - 1
+        while at >= 0 and self.text[at] == normalise.IGNORABLE:
+            at -= 1
+        return self.text[at] if at >= 0 else ""
+
+    def after(self, offset: int) -> str | None:
+        """The first character from ``offset`` on that is not ignorable; empty at the end, ``None`` if not known yet."""
+        rest = self.text[offset - self.base :].lstrip(normalise.IGNORABLE)
+        if rest:
+            return rest[0]
+        return "" if self.ended else None
+
+    def ideographs_before(self, offset: int) -> str:
+        """Up to :data:`WINDOW` ideographs that stand directly before."""
+        found = ""
+        at = offset - self.base - 1
+        while at >= 0 and len(found) < WINDOW:
+            char = self.text[at]
+            if is_ideograph(char):
+                found = char + found
+            elif char != normalise.IGNORABLE:
+                break
+            at -= 1
+        return found
+
+    def ideographs_after(self, offset: int) -> str | None:
+        """Up to :data:`WINDOW` ideographs that stand directly after; ``None`` while more may come."""
+        found = ""
+        for at in range(offset - self.base, len(self.text)):
+            char = self.text[at]
+            if is_ideograph(char):
+                found += char
+                if len(found) == WINDOW:
+                    return found
+            elif char != normalise.IGNORABLE:
+                return found
+        return found if self.ended else None
+
+
+def is_ideograph(char: str) -> bool:
+    """Whether words of this script are found by segmentation: Han, kana, Hangul and jamo."""
+    return char >= "\u2e80" or "\u1100" <= char < "\u1200"
+
+
+def in_run(char: str) -> bool:
+    """Whether this is a letter or digit of a script that writes words apart."""
+    return char >= " " and not is_ideograph(char)
+
+
+def decide(candidate: Candidate, context: Context) -> bool | None:
+    """Whether the candidate counts; ``None`` where the text so far does not tell."""
+    open_checks = []
+    for check in candidate.checks:
+        held = check(candidate, context)
+        if held is False:
+            return False
+        if held is None:
+            open_checks.append(check)
+    candidate.checks = open_checks
+    return None if open_checks else True
+
+
+# --- hits through noise --------------------------------------------------------------------------------------------
+
+
+def unexplained(candidate: Candidate, context: Context) -> bool | None:
+    """Whether ordinary words fail to explain why the term's characters stand on both sides of noise."""
+    pieces, gaps = _split(context.slice(candidate.start, candidate.end), candidate.native)
+    if _is_number(pieces, gaps) or _is_ordinary_english(pieces, gaps) or _are_clauses_of_words(pieces, gaps, context):
+        return False
+    if not _starts_freely(pieces[0], candidate.start, context):
+        return False
+    return _ends_freely(pieces[-1], candidate.end, context)
+
+
+def _split(span: str, native: frozenset[int]) -> tuple[list[str], list[str]]:
+    """The pieces between noise, and the noise between them; a native gap's is empty, for it needs no explanation."""
+    pieces, gaps, at = [""], [], 0
+    position = 0
+    for found in _GAP.finditer(span):
+        pieces[-1] += span[at : found.start()]
+        position += found.start() - at
+        at = found.end()
+        noise = found[0].replace(normalise.IGNORABLE, "")
+        if noise:
+            gaps.append("" if position in native else noise)
+            pieces.append("")
+    pieces[-1] += span[at:]
+    return pieces, gaps
+
+
+def _is_number(pieces: Sequence[str], gaps: Sequence[str]) -> bool:
+    """6.4 and 1,989 are numbers; 6 4 is not one."""
+    return any(
+        gap.strip(normalise.SPACE + normalise.NEWLINE) and left[-1].isdigit() and right[0].isdigit()
+        for left, gap, right in zip(pieces, gaps, pieces[1:], strict=False)
+    )
+
+
+def _is_ordinary_english(pieces: Sequence[str], gaps: Sequence[str]) -> bool:
+    blank = normalise.SPACE + normalise.NEWLINE + normalise.CLAUSE
+    return not any(gap.strip(blank) for gap in gaps) and all(piece in tokens.ORDINARY_ENGLISH for piece in pieces)
+
+
+def _are_clauses_of_words(pieces: Sequence[str], gaps: Sequence[str], context: Context) -> bool:
+    """人体，炸弹 are whole words of two clauses; 炸，药 is one word torn apart."""
+    if not any(normalise.CLAUSE in gap for gap in gaps):
+        return False
+    return all(
+        is_ideograph(piece[0]) and len(piece) > 1 and _all_longer_than_one(context.boundaries(piece))
+        for piece in pieces
+    )
+
+
+def _all_longer_than_one(boundaries: frozenset[int]) -> bool:
+    ordered = sorted(boundaries)
+    return all(end - start > 1 for start, end in itertools.pairwise(ordered))
+
+
+def _starts_freely(piece: str, start: int, context: Context) -> bool:
+    """Whether no word reaches into the span from before it."""
+    if in_run(piece[0]):
+        return not in_run(context.before(start))
+    before = context.ideographs_before(start)
+    return not before or len(before) in context.boundaries(before + _leading_ideographs(piece))
+
+
+def _ends_freely(piece: str, end: int, context: Context) -> bool | None:
+    """Whether no word reaches out of the span."""
+    if in_run(piece[-1]):
+        following = context.after(end)
+        return None if following is None else not in_run(following)
+    after = context.ideographs_after(end)
+    if after is None:
+        return None
+    last = _leading_ideographs(piece[::-1])[::-1]
+    return not after or len(last) in context.boundaries(last + after)
+
+
+def _leading_ideographs(text: str) -> str:
+    for at, char in enumerate(text):
+        if not is_ideograph(char):
+            return text[:at]
+    return text
+
+
+# --- what a term asks for ------------------------------------------------------------------------------------------
+
+
+def on_word_boundaries(candidate: Candidate, context: Context) -> bool | None:
+    """Whether the span begins and ends where words do."""
+    content = candidate.content
+    if not all(map(is_ideograph, content)):
+        return _starts_freely(content, candidate.start, context) and _ends_freely(content, candidate.end, context)
+    after = context.ideographs_after(candidate.end)
+    if after is None:
+        return None
+    before = context.ideographs_before(candidate.start)
+    found = context.boundaries(before + content + after, content)
+    return len(before) in found and len(before) + len(content) in found
+
+
+def not_excepted(candidate: Candidate, context: Context) -> bool | None:
+    """Whether no ``unless`` phrase covers the span."""
+    waiting = False
+    for phrase in candidate.condition.unless:
+        if not _precedes(phrase, candidate.start, context):
+            continue
+        follows = _follows(phrase, candidate.end, context)
+        if follows:
+            return False
+        waiting = waiting or follows is None
+    return None if waiting else True
+
+
+def _precedes(phrase: Cover, start: int, context: Context) -> bool:
+    missing = phrase.before
+    at = start - context.base
+    stop = max(0, at - REACH)
+    while missing and at > stop:
+        at -= 1
+        char = context.text[at]
+        if char >= " ":
+            if char != missing[-1]:
+                return False
+            missing = missing[:-1]
+        elif not _passable(char, phrase):
+            return False
+    return not missing
+
+
+def _follows(phrase: Cover, end: int, context: Context) -> bool | None:
+    matched = 0
+    at = end - context.base
+    while matched < len(phrase.after):
+        if at == len(context.text):
+            return False if context.ended else None
+        char = context.text[at]
+        at += 1
+        if char >= " ":
+            if char != phrase.after[matched]:
+                return False
+            matched += 1
+        elif not _passable(char, phrase):
+            return False
+    return True
+
+
+def _passable(gap: str, phrase: Cover) -> bool:
+    """Whether an exception may reach over this. A complete hit is not voided by the next clause: 抽大麻，烦死了."""
+    return gap in normalise.DROPPED and (gap != normalise.CLAUSE or phrase.across_clauses)
+
+
+def accompanied(candidate: Candidate, context: Context) -> bool | None:
+    """Whether a companion stands near enough."""
+    condition = candidate.condition
+    for start, end, phrase in context.companions:
+        if phrase in condition.companions and _near(candidate, start, end, context):
+            return True
+    if context.ended:
+        return False
+    reach = candidate.end + (MAX_WITHIN if condition.within is None else condition.within)
+    if condition.within is None:
+        found = _SENTENCE_END.search(context.text, candidate.end - context.base)
+        if found:
+            reach = min(reach, context.base + found.start())
+    return False if context.horizon > reach else None
+
+
+def _near(candidate: Candidate, start: int, end: int, context: Context) -> bool:
+    between = (end, candidate.start) if end <= candidate.start else (candidate.end, start)
+    distance = between[1] - between[0]
+    if candidate.condition.within is not None:
+        return distance <= candidate.condition.within
+    return distance <= MAX_WITHIN and (distance <= 0 or not _SENTENCE_END.search(context.slice(*between)))
+
+
+def checks_of(condition: Condition, *, noisy: bool) -> list[Callable[[Candidate, Context], bool | None]]:
+    """The checks that a candidate has to pass, cheapest first."""
+    checks: list[Callable[[Candidate, Context], bool | None]] = []
+    if condition.unless:
+        checks.append(not_excepted)
+    if condition.companions:
+        checks.append(accompanied)
+    if noisy:
+        checks.append(unexplained)
+    if condition.word:
+        checks.append(on_word_boundaries)
+    return checks

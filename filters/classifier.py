@@ -1,0 +1,233 @@
+"""Cuts text into segments, asks for their scores, and turns scores into matches.
+
+Segments are a function of the text alone, never of chunk arrival or of a clock, so verdicts do not depend on chunking.
+The scores themselves are asked for as data and come back from outside: nothing here knows of a model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from filters.types import Match, ScoreNeeded, Scores, Source, Span
+
+SEGMENT_CHARS = 24
+"""A segment ends after this many characters where no clause ends before: it bounds how long clean text is held."""
+
+CONTEXT_CHARS = 64
+"""Characters directly before a segment that are given to the model to read, not to judge."""
+
+CLAUSE_ENDS = "，。！？；：、,.!?;:\n…"
+"""A segment ends after each of these."""
+
+MAX_OUTSTANDING = 4096
+"""Characters of segments that may be out for scoring at once; what follows is cut when answers come back."""
+
+_CLAUSE_END = re.compile(f"[{re.escape(CLAUSE_ENDS)}]")
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
+
+
+class InvalidScoresError(ValueError):
+    """Scores with a label missing, or with something that is no probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch ``[start, end)`` of the text that is scored in one piece.
+
+    ``span`` and ``text`` leave out the blanks round it; ``context`` is the text directly before ``span``.
+    """
+
+    start: int
+    end: int
+    span: Span
+    text: str
+    context: str
+
+    @property
+    def scorable(self) -> bool:
+        """Whether there is anything to judge: blanks and punctuation alone are not."""
+        if _LETTER_OR_DIGIT.search(self.text):
+            return True
+        return any(unicodedata.category(char) == "So" for char in self.text)  # emoji can be lewd on their own
+
+
+class Segmenter:
+    """Cuts text that arrives in chunks. Keeps the segment being gathered, its context and what is not cut yet."""
+
+    __slots__ = ("_base", "_buffer", "_finished", "_looked", "start")
+
+    def __init__(self) -> None:
+        self.start = 0
+        self._base = 0  # offset in the text of the buffer's first character
+        self._buffer = ""
+        self._looked = 0  # characters of the current segment known to hold no clause end
+        self._finished = False
+
+    def feed(self, chunk: str) -> None:
+        """Take the next characters; ``cut`` gives what they complete."""
+        spare = self.start - self._base - CONTEXT_CHARS
+        if spare > 0:
+            self._buffer = self._buffer[spare:]
+            self._base += spare
+        self._buffer += chunk
+
+    def finish(self) -> None:
+        """Say that no more text follows: what is gathered is a segment."""
+        self._finished = True
+
+    def cut(self) -> Segment | None:
+        """Give the next complete segment, or ``None`` while more text is needed."""
+        begin = self.start - self._base
+        limit = min(len(self._buffer), begin + SEGMENT_CHARS)
+        hit = _CLAUSE_END.search(self._buffer, begin + self._looked, limit)
+        if hit is None and limit - begin < SEGMENT_CHARS and not (self._finished and limit > begin):
+            self._looked = limit - begin
+            return None
+        return self._take(begin, limit if hit is None else hit.end())
+
+    def _take(self, begin: int, end: int) -> Segment:
+        raw = self._buffer[begin:end]
+        text = raw.strip()
+        at = begin + len(raw) - len(raw.lstrip()) if text else begin
+        span = Span(self._base + at, self._base + at + len(text))
+        context = self._buffer[max(0, at - CONTEXT_CHARS) : at]
+        segment = Segment(self._base + begin, self._base + end, span, text, context)
+        self.start = segment.end
+        self._looked = 0
+        return segment
+
+    def gathered(self) -> Span:
+        """Tell where the current segment's content begins and how far it reaches so far, blanks left out."""
+        begin = self.start - self._base
+        raw = self._buffer[begin : begin + SEGMENT_CHARS]
+        at = self.start + len(raw) - len(raw.lstrip())
+        return Span(at, at + len(raw.strip()))
+
+
+class ClassifierScanner:
+    """The classifier's state over one text. Answers may come in any order; ``watermark`` moves as they allow."""
+
+    __slots__ = ("_filter", "_next", "_open", "_order", "_out", "_segmenter")
+
+    def __init__(self, classifier: ClassifierFilter) -> None:
+        self._filter = classifier
+        self._segmenter = Segmenter()
+        self._open: dict[int, Segment] = {}
+        self._order: deque[tuple[int, Segment]] = deque()  # in the text's order; its head is not answered yet
+        self._next = 1
+        self._out = 0  # characters out for scoring
+
+    @property
+    def pending(self) -> int:
+        """How many tickets wait for an answer."""
+        return len(self._open)
+
+    @property
+    def watermark(self) -> int:
+        """No classifier match that is still to come will begin before this offset."""
+        return self._order[0][1].start if self._order else self._segmenter.start
+
+    def feed(self, chunk: str) -> list[ScoreNeeded]:
+        """Take the next characters and ask for the segments that they complete."""
+        self._segmenter.feed(chunk)
+        return self.ask()
+
+    def finish(self) -> list[ScoreNeeded]:
+        """Say that no more text follows and ask for what is left."""
+        self._segmenter.finish()
+        return self.ask()
+
+    def ask(self) -> list[ScoreNeeded]:
+        """Cut and ask for as many segments as may be out at once."""
+        asked: list[ScoreNeeded] = []
+        while self._out < MAX_OUTSTANDING:
+            segment = self._segmenter.cut()
+            if segment is None:
+                break
+            if segment.scorable:
+                asked.append(self._ticket(segment))
+        return asked
+
+    def _ticket(self, segment: Segment) -> ScoreNeeded:
+        ticket = self._next
+        self._next += 1
+        self._open[ticket] = segment
+        self._order.append((ticket, segment))
+        self._out += len(segment.text)
+        return ScoreNeeded(ticket, segment.text, segment.context)
+
+    def resolve(self, ticket: int, scores: Scores) -> list[Match]:
+        """Turn the scores of one segment into matches, one a category at or over its threshold.
+
+        Raises:
+            ValueError: no such ticket is open.
+            InvalidScoresError: these are no scores; the ticket stays open, to be failed.
+        """
+        if ticket not in self._open:
+            msg = f"ticket {ticket} is not open"
+            raise ValueError(msg)
+        self._filter.check(scores)
+        return self._filter.matches(self.close(ticket).span, scores)
+
+    def close(self, ticket: int) -> Segment:
+        """Take a ticket off, answered or not.
+
+        Raises:
+            ValueError: no such ticket is open.
+        """
+        segment = self._open.pop(ticket, None)
+        if segment is None:
+            msg = f"ticket {ticket} is not open"
+            raise ValueError(msg)
+        self._out -= len(segment.text)
+        while self._order and self._order[0][0] not in self._open:
+            self._order.popleft()
+        return segment
+
+    def comes_after(self, start: int, end: int) -> bool:
+        """Tell whether everything still to come is certain to follow a match of ``[start, end)`` in canonical order."""
+        nearest = self._order[0][1].span if self._order else self._segmenter.gathered()
+        return (start, end) < (nearest.start, nearest.end)
+
+
+class ClassifierFilter:
+    """Thresholds of one policy and direction over the labels of one model. Immutable."""
+
+    __slots__ = ("_labels", "_thresholds", "version")
+
+    def __init__(self, version: str, labels: Sequence[str], thresholds: Mapping[str, float]) -> None:
+        """Build from a model's version and labels, and the thresholds of those labels that anything is done about."""
+        self.version = version
+        self._labels = tuple(labels)
+        self._thresholds = tuple((label, thresholds[label]) for label in labels if label in thresholds)
+
+    def open(self) -> ClassifierScanner:
+        """Start on a new text."""
+        return ClassifierScanner(self)
+
+    def check(self, scores: Scores) -> None:
+        """Refuse what is no set of probabilities: a wrong number must fail, not pass, and NaN compares as neither.
+
+        Raises:
+            InvalidScoresError: a label is missing, or its score is no finite number in [0, 1].
+        """
+        for label in self._labels:
+            try:
+                valid = 0.0 <= scores[label] <= 1.0
+            except (KeyError, TypeError):
+                valid = False
+            if not valid:
+                msg = f"no probability for {label}"
+                raise InvalidScoresError(msg)
+
+    def matches(self, span: Span, scores: Scores) -> list[Match]:
+        """List the categories at or over their thresholds as matches of ``span``, in canonical order."""
+        return [
+            Match(span, label, Source.CLASSIFIER, self.version, float(scores[label]))
+            for label, threshold in sorted(self._thresholds)
+            if scores[label] >= threshold
+        ]

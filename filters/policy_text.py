@@ -1,0 +1,128 @@
+"""Reads the YAML of a policy with its line numbers, and says in plain words what is wrong with it and where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from filters.taxonomy import suggest
+
+Path = tuple[str | int, ...]
+Lines = dict[Path, int]
+"""Where each key and item stands, by its path from the root; lines count from 1."""
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be used: in which file, on which line (if known), and why."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        self.file = file
+        self.line = line
+        self.reason = reason
+        place = file if line is None else f"{file}:{line}"
+        super().__init__(f"{place}: {reason}")
+
+
+def read_yaml(text: str, name: str) -> tuple[Any, Lines]:
+    """Read YAML into plain data and the line of everything in it.
+
+    Raises:
+        PolicyError: it is no YAML, has a key twice, a key that is no text, an anchor or alias, or nests too deep.
+    """
+    try:
+        return _Reader(text, name).read()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        raise PolicyError(name, line, error.problem or error.context or "no valid YAML") from None
+    except yaml.YAMLError as error:
+        raise PolicyError(name, None, str(error).splitlines()[0]) from None
+    except RecursionError:
+        raise PolicyError(name, None, "nested too deep") from None
+
+
+class _Reader:
+    def __init__(self, text: str, name: str) -> None:
+        self._text = text
+        self._name = name
+        self._lines: Lines = {(): 1}
+
+    def read(self) -> tuple[Any, Lines]:
+        self._refuse_aliases()
+        self._loader = yaml.SafeLoader(self._text)
+        try:
+            node = self._loader.get_single_node()
+            return (None if node is None else self._build(node, ())), self._lines
+        finally:
+            self._loader.dispose()
+
+    def _refuse_aliases(self) -> None:
+        # An alias would be read once here and many times by whoever walks the data: a few lines could become gigabytes.
+        for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise PolicyError(self._name, line, "anchors and aliases are not allowed")
+
+    def _build(self, node: yaml.Node, path: Path) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._loader.construct_object(node)
+
+    def _items(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:
+        seen: Lines = {}
+        for key_node, value_node in node.value:
+            key = self._loader.construct_object(key_node)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise PolicyError(self._name, line, f"a key must be text, unlike {key!r}: put it in quotes")
+            if (key,) in seen:
+                raise PolicyError(self._name, line, f"key {key!r} stands here again; first on line {seen[key,]}")
+            seen[key,] = self._lines[*path, key] = line
+            yield key, self._build(value_node, (*path, key))
+
+    def _item(self, node: yaml.Node, path: Path) -> Any:
+        self._lines[path] = node.start_mark.line + 1
+        return self._build(node, path)
+
+
+def explain(error: ValidationError, name: str, lines: Lines, known: Collection[str]) -> PolicyError:
+    """Turn pydantic's findings into one error that names the first of them by line."""
+    found = sorted(
+        ((_line(_path(details), lines), _reason(details, known)) for details in error.errors()),
+        key=lambda item: (item[0] is None, item[0] or 0),
+    )
+    line, reason = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return PolicyError(name, line, reason + more)
+
+
+def _path(details: ErrorDetails) -> Path:
+    return tuple(part for part in details["loc"] if part != "[key]")
+
+
+def _line(path: Path, lines: Lines) -> int | None:
+    """Find the line of a path, or of what stands nearest above it."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _reason(details: ErrorDetails, known: Collection[str]) -> str:
+    path = _path(details)
+    where = ".".join(str(part) for part in path)
+    match details["type"]:
+        case "extra_forbidden":
+            return f"unknown key {where!r}{suggest(str(path[-1]), known)}"
+        case "value_error":
+            reason = details["msg"].removeprefix("Value error, ")
+        case "model_type":
+            reason = "must be a mapping of keys to values"
+        case _:
+            reason = details["msg"].replace("Input should", "must")
+    return f"{where}: {reason}" if where else reason

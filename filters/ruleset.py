@@ -1,0 +1,121 @@
+"""Ruleset: policy, lexicon and compiled filters as one immutable value under one version."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from filters import taxonomy
+from filters.classifier import ClassifierFilter
+from filters.policy import Policy
+from filters.stream import ModerationStream
+from filters.types import Action, Decision, Direction, Event, Filter, ScoreNeeded, Scores
+
+Scorer = Callable[[ScoreNeeded], Scores]
+"""Answers one question of the engine; raises ``ScoringError`` where it cannot."""
+
+
+class ScoringError(Exception):
+    """A scorer could not score; the policy's ``on_error`` decides."""
+
+
+class Versioned(Protocol):
+    """What a ruleset needs to know of a lexicon: a content hash. ``filters.lexicon.Lexicon`` is one."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a term does."""
+
+
+class Ruleset:
+    """Everything that decides, compiled once and shared by all streams. Immutable and thread-safe.
+
+    ``filters`` may be given where the lexicon's own are not wanted (tests, a filter of the customer's).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        lexicon: Versioned,
+        model_version: str | None = None,
+        labels: Sequence[str] = (),
+        *,
+        filters: Sequence[Filter] | None = None,
+    ) -> None:
+        """Compile.
+
+        Raises:
+            TaxonomyError: a label of the model is no category.
+        """
+        for label in labels:
+            taxonomy.get(label)
+        self.policy = policy
+        self.lexicon = lexicon
+        self.model_version = model_version
+        self.labels = tuple(labels)
+        self.version = hashlib.sha256(f"{policy.version}\n{lexicon.version}".encode()).hexdigest()[:16]
+        self.filters: tuple[Filter, ...] = _compile(lexicon) if filters is None else tuple(filters)
+        self._classifiers: dict[tuple[str, Direction], ClassifierFilter | None] = {}
+
+    def classifier(self, policy: Policy, direction: Direction) -> ClassifierFilter | None:
+        """Give the classifier under a policy; ``None`` without a model, or where every label of it is allowed."""
+        key = (policy.version, direction)
+        if key not in self._classifiers:
+            self._classifiers[key] = self._build_classifier(policy, direction)
+        return self._classifiers[key]
+
+    def _build_classifier(self, policy: Policy, direction: Direction) -> ClassifierFilter | None:
+        rules = {label: policy.rule(label, direction) for label in self.labels}
+        thresholds = {label: rule.threshold for label, rule in rules.items() if rule.action is not Action.ALLOW}
+        if self.model_version is None or not thresholds:
+            return None
+        return ClassifierFilter(self.model_version, self.labels, thresholds)
+
+    def open(
+        self, direction: Direction, profile: str | None = None, *, classify: bool = True, stop_at_block: bool = True
+    ) -> ModerationStream:
+        """Start on a new text.
+
+        Raises:
+            PolicyError: there is no such profile.
+        """
+        policy = self.policy.profile(profile)
+        return ModerationStream(self, policy, direction, classify=classify, stop_at_block=stop_at_block)
+
+    def moderate(
+        self, text: str, direction: Direction, profile: str | None = None, scorer: Scorer | None = None
+    ) -> Decision:
+        """Decide on a whole text with every match collected; without a scorer, without the classifier.
+
+        Raises:
+            PolicyError: there is no such profile.
+        """
+        stream = self.open(direction, profile, classify=scorer is not None, stop_at_block=False)
+        questions = _questions(stream.feed(text))
+        questions += _questions(stream.finish())
+        while questions and scorer is not None:
+            questions += _questions(_answer(stream, questions.pop(0), scorer))
+        return stream.decision()
+
+
+def _compile(lexicon: Versioned) -> tuple[Filter, ...]:
+    from filters.lexicon import Lexicon
+    from filters.tokenised import build_filters
+
+    if not isinstance(lexicon, Lexicon):
+        msg = f"no filters known for a {type(lexicon).__name__}: give them as filters="
+        raise TypeError(msg)
+    return tuple(build_filters(lexicon))
+
+
+def _questions(events: Sequence[Event]) -> list[ScoreNeeded]:
+    return [event for event in events if isinstance(event, ScoreNeeded)]
+
+
+def _answer(stream: ModerationStream, question: ScoreNeeded, scorer: Scorer) -> Sequence[Event]:
+    try:
+        scores = scorer(question)
+    except ScoringError:
+        return stream.fail(question.ticket)
+    return stream.resolve(question.ticket, scores)

@@ -1,0 +1,403 @@
+"""ModerationStream: decides, while a text arrives in chunks, what of it may leave.
+
+Every filter publishes a watermark: no future match of its will begin before that offset. Text up to the lowest
+watermark may leave; matches are acted on in their canonical order, each only once nothing can come before it any more.
+So verdict, matches and delivered text are functions of the whole text, whatever the chunks and the order of answers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Protocol
+
+from filters.classifier import ClassifierFilter, ClassifierScanner, InvalidScoresError
+from filters.policy import Policy
+from filters.types import (
+    Action,
+    Blocked,
+    Cleared,
+    Decision,
+    Direction,
+    Event,
+    Filter,
+    Flagged,
+    Masked,
+    Match,
+    OnError,
+    Scanner,
+    Scores,
+)
+
+MAX_HELD = 4096
+"""Characters that one filter may hold back before the policy's ``on_error`` decides. No sound filter comes near."""
+
+
+class StreamEndedError(RuntimeError):
+    """Text for a stream that has ended: it was blocked, finished, or one of its filters raised."""
+
+
+class Rules(Protocol):
+    """What a stream needs of a ruleset; ``filters.ruleset.Ruleset`` is one."""
+
+    @property
+    def filters(self) -> Sequence[Filter]:
+        """The filters that need no answer from outside."""
+
+    @property
+    def version(self) -> str:
+        """Content hash, named in every decision."""
+
+    @property
+    def model_version(self) -> str | None:
+        """The classifier's version."""
+
+    def classifier(self, policy: Policy, direction: Direction) -> ClassifierFilter | None:
+        """The classifier under this policy, ``None`` where there is none or the policy acts on no label of it."""
+
+
+class _State(Enum):
+    OPEN = "takes text"
+    FINISHED = "knows the whole text; answers may be out"
+    BLOCKED = "a block was decided: nothing more leaves"
+    BLIND = "looks no more and delivers everything: after a would-block in monitor mode, or failed with on_error: pass"
+    BROKEN = "a filter raised; fail() says what the policy makes of it"
+
+
+_LIVE = (_State.OPEN, _State.FINISHED)
+
+_Waiting = tuple[tuple[int, int, str, str], int, Match | None]
+"""A match that waits for its turn, by canonical order; no match where scoring of what begins there failed."""
+
+
+class ModerationStream:
+    """The engine over one text. Not thread-safe: one owner feeds it.
+
+    ``feed``, ``resolve``, ``fail`` and ``finish`` return events. ``Cleared`` says how much may leave; every ``Masked``
+    comes before the ``Cleared`` that passes it, except that with an ``exposure_limit`` a classifier's mask may come
+    for characters that have left. ``Blocked`` is the last event of a stream.
+
+    In monitor mode everything is cleared at once, every match comes as ``Flagged`` with the action it would have had,
+    and after the first would-block nothing more is looked at.
+
+    With ``stop_at_block=False`` (whole bodies) every match is collected; a block comes as ``Flagged``, nothing from the
+    first block on is cleared, and ``decision()`` has the strongest action.
+    """
+
+    __slots__ = (
+        "_classifier",
+        "_degraded",
+        "_early",
+        "_enforce",
+        "_exposure",
+        "_failed_closed",
+        "_found",
+        "_front",
+        "_max_held",
+        "_model_version",
+        "_on_error",
+        "_policy",
+        "_quick",
+        "_rules",
+        "_scanners",
+        "_sequence",
+        "_state",
+        "_stop",
+        "_waiting",
+        "_wall",
+        "cleared",
+        "direction",
+        "received",
+    )
+
+    def __init__(
+        self,
+        rules: Rules,
+        policy: Policy,
+        direction: Direction,
+        *,
+        classify: bool,
+        stop_at_block: bool = True,
+        max_held: int = MAX_HELD,
+    ) -> None:
+        classifier = rules.classifier(policy, direction) if classify else None
+        self._scanners: tuple[Scanner, ...] = tuple(filter_.open() for filter_ in rules.filters)
+        self._classifier: ClassifierScanner | None = classifier.open() if classifier else None
+        self._rules = rules
+        self._policy = policy
+        self.direction = direction
+        self._model_version = rules.model_version if classifier else None
+        self._enforce = policy.enforce
+        self._exposure = policy.exposure_limit
+        self._stop = stop_at_block
+        self._on_error = policy.on_error[direction]
+        self._max_held = max_held
+        self._quick = self._enforce and classifier is None
+        self._state = _State.OPEN
+        self.received = 0
+        self.cleared = 0
+        self._front = 0  # lowest watermark of the scanners
+        self._wall: int | None = None  # start of the first block where blocks do not stop
+        self._waiting: list[_Waiting] = []
+        self._sequence = 0
+        self._found: list[Match] = []
+        self._early: set[Match] = set()  # masks told before their turn came
+        self._degraded = False
+        self._failed_closed = False
+
+    # --- what callers ask -------------------------------------------------------------------------------------
+
+    @property
+    def monitor(self) -> bool:
+        """Whether everything is delivered whatever is found."""
+        return not self._enforce
+
+    @property
+    def pending(self) -> int:
+        """How many tickets this stream still waits for; 0 once nothing depends on an answer."""
+        return self._classifier.pending if self._classifier and self._state in _LIVE else 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the decision is final."""
+        return self._state is _State.BLOCKED or (self._state is not _State.OPEN and not self.pending)
+
+    def decision(self) -> Decision:
+        """Sum up what is certain so far; final once the stream is ``done``."""
+        matches = tuple(sorted(self._found, key=lambda match: match.order))
+        would = max((match.action or Action.ALLOW for match in matches), default=Action.ALLOW)
+        if self._failed_closed:
+            would = Action.BLOCK
+        action = would if self._enforce else min(would, Action.FLAG)
+        return Decision(action, would, matches, self._rules.version, self._model_version, self._degraded)
+
+    # --- what callers tell ------------------------------------------------------------------------------------
+
+    def feed(self, text: str) -> Sequence[Event]:
+        """Take the next characters.
+
+        Raises:
+            StreamEndedError: the stream was blocked, finished or broken.
+        """
+        if self._state is not _State.OPEN:
+            return self._feed_blind(text)
+        received = self.received = self.received + len(text)
+        try:
+            front = received
+            for scanner in self._scanners:
+                found = scanner.feed(text)
+                if found:
+                    self._take(found)
+                mark = scanner.watermark
+                if mark < front:  # noqa: PLR1730 -- min() costs a call on the hottest line
+                    front = mark
+            self._front = front
+            if self._quick and not self._waiting and self._wall is None and received - front <= self._max_held:
+                if front <= self.cleared:
+                    return ()
+                self.cleared = front
+                return (Cleared(front),)
+            return self._advance(self._classifier.feed(text) if self._classifier else ())
+        except BaseException:
+            self._state = _State.BROKEN
+            raise
+
+    def finish(self) -> Sequence[Event]:
+        """Say that no more text follows. Tickets may still be open; their answers bring the remaining events.
+
+        Raises:
+            StreamEndedError: the stream was finished before, or broke.
+        """
+        if self._state is _State.BLOCKED or self._state is _State.BLIND:
+            return ()
+        if self._state is not _State.OPEN:
+            raise StreamEndedError(self._state.value)
+        try:
+            for scanner in self._scanners:
+                self._take(scanner.finish())
+            self._front = self.received
+            self._state = _State.FINISHED
+            return self._advance(self._classifier.finish() if self._classifier else ())
+        except BaseException:
+            self._state = _State.BROKEN
+            raise
+
+    def resolve(self, ticket: int, scores: Scores) -> Sequence[Event]:
+        """Answer a ``ScoreNeeded``. Scores that are none (missing, NaN, out of range) fail the ticket.
+
+        Raises:
+            ValueError: no such ticket is open.
+        """
+        classifier = self._ticket_owner(ticket)
+        if self._state not in _LIVE:
+            classifier.close(ticket)
+            return ()
+        try:
+            self._take(classifier.resolve(ticket, scores))
+        except InvalidScoresError:
+            return self.fail(ticket)
+        return self._advance(classifier.ask())
+
+    def fail(self, ticket: int | None = None) -> Sequence[Event]:
+        """Say that a ticket will not be scored or, without one, that the filters crashed: ``on_error`` decides.
+
+        A stream that broke (``feed`` raised) goes on from here: blocked, or delivering unseen with ``on_error: pass``.
+
+        Raises:
+            ValueError: no such ticket is open.
+        """
+        if ticket is None:
+            return self._fail_all()
+        classifier = self._ticket_owner(ticket)
+        span = classifier.close(ticket).span
+        if self._state not in _LIVE:
+            return ()
+        # In the place that its match would have had, so that what wins does not depend on when the failure is told.
+        self._sequence += 1
+        heapq.heappush(self._waiting, ((span.start, span.end, "", ""), self._sequence, None))
+        return self._advance(classifier.ask())
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _feed_blind(self, text: str) -> Sequence[Event]:
+        if self._state is not _State.BLIND:
+            raise StreamEndedError(self._state.value)
+        self.received += len(text)
+        return self._clear_to(self.received)
+
+    def _ticket_owner(self, ticket: int) -> ClassifierScanner:
+        if self._classifier is None:
+            msg = f"ticket {ticket} is not open"
+            raise ValueError(msg)
+        return self._classifier
+
+    def _take(self, found: Iterable[Match]) -> None:
+        """Give each match the action that counts and queue those that anything is done about."""
+        for match in found:
+            rule = self._policy.rule(match.category, self.direction)
+            action = rule.action if match.action is None else match.action
+            if action is Action.ALLOW or match.score < rule.threshold:
+                continue
+            resolved = Match(match.span, match.category, match.source, match.rule, match.score, action)
+            self._sequence += 1
+            heapq.heappush(self._waiting, (match.order, self._sequence, resolved))
+
+    def _advance(self, asked: Sequence[Event]) -> Sequence[Event]:
+        """Act on what has become certain, then clear what nothing can reach any more."""
+        events: list[Event] = []
+        if self.received - self._front > self._max_held and self._state is _State.OPEN:
+            self._give_up_holding(events)
+        while self._waiting and self._state in _LIVE and self._is_certain(self._waiting[0]):
+            order, _, match = heapq.heappop(self._waiting)
+            self._act(match, order[0], events)
+        if self._state in _LIVE:
+            events += asked
+            self._clear(events)
+        elif self._state is _State.BLIND:
+            events += self._clear_to(self.received)
+        return events
+
+    def _is_certain(self, waiting: _Waiting) -> bool:
+        """Whether nothing that is still to come can precede it in canonical order."""
+        start, end = waiting[0][:2]
+        if start >= self._front and not all(_has_passed(scanner, start) for scanner in self._scanners):
+            return False
+        return self._classifier is None or self._classifier.comes_after(start, end)
+
+    def _act(self, match: Match | None, start: int, events: list[Event]) -> None:
+        if match is None:
+            self._degraded = True
+            if self._on_error is OnError.BLOCK:
+                self._failed_closed = True
+                self._stop_at(start, events)
+            return
+        self._found.append(match)
+        if self._enforce and match.action is Action.MASK:
+            if match not in self._early:
+                events.append(Masked(match))
+        elif not (self._enforce and self._stop and match.action is Action.BLOCK):
+            events.append(Flagged(match))
+        if match.action is Action.BLOCK:
+            self._stop_at(start, events)
+
+    def _stop_at(self, start: int, events: list[Event]) -> None:
+        """Let a block that begins at ``start`` take effect: end the stream, stop looking, or only clear no further."""
+        if not self._stop:
+            self._wall = start if self._wall is None else min(start, self._wall)
+        elif self._enforce:
+            events += self._clear_to(start)
+            self._waiting.clear()
+            self._state = _State.BLOCKED
+            events.append(Blocked(self.cleared, self.decision()))
+        else:
+            self._state = _State.BLIND
+
+    def _clear(self, events: list[Event]) -> None:
+        if not self._enforce:
+            events += self._clear_to(self.received)
+            return
+        upto = self._front
+        if self._classifier is not None:
+            upto = min(upto, self._classifier.watermark + self._exposure)
+        for order, _, match in self._waiting:
+            if (match is None and self._on_error is OnError.BLOCK) or (match and match.action is Action.BLOCK):
+                upto = min(upto, order[0])
+        if self._exposure:
+            self._tell_masks_early(upto, events)
+        events += self._clear_to(upto)
+
+    def _tell_masks_early(self, upto: int, events: list[Event]) -> None:
+        """Tell masks before their turn where an exposure limit lets their characters leave before it."""
+        for order, _, match in sorted(self._waiting):
+            if match and match.action is Action.MASK and order[0] < upto and match not in self._early:
+                self._early.add(match)
+                events.append(Masked(match))
+
+    def _clear_to(self, upto: int) -> tuple[Cleared, ...]:
+        if self._wall is not None and self._enforce:
+            upto = min(upto, self._wall)
+        if upto <= self.cleared:
+            return ()
+        self.cleared = upto
+        return (Cleared(upto),)
+
+    def _give_up_holding(self, events: list[Event]) -> None:
+        """A filter holds more than any sound filter would."""
+        self._degraded = True
+        if self._on_error is OnError.BLOCK:
+            self._failed_closed = True
+            self._stop_at(self.cleared, events)
+        else:
+            self._front = self.received
+
+    def _fail_all(self) -> Sequence[Event]:
+        events: list[Event] = []
+        if self._state is _State.BLOCKED or self._state is _State.BLIND:
+            return events
+        self._degraded = True
+        self._state = _State.FINISHED
+        if self._enforce and self._on_error is OnError.BLOCK:
+            self._failed_closed = True
+            self._stop_at(self.cleared, events)
+            self._state = _State.BLOCKED
+            return events
+        while self._waiting and self._state is _State.FINISHED:  # what was found before the failure still counts
+            order, _, match = heapq.heappop(self._waiting)
+            self._act(match, order[0], events)
+        if self._state is not _State.BLOCKED:
+            self._failed_closed = self._failed_closed or self._on_error is OnError.BLOCK
+            self._state = _State.BLIND
+            events += self._clear_to(self.received)
+        return events
+
+
+def _has_passed(scanner: Scanner, start: int) -> bool:
+    """Whether a scanner can return no more match that begins at ``start`` or before, and ends by now.
+
+    A scanner that waits at ``start`` only for a longer match to complete may say so by an ``undecided`` offset, the
+    start of its earliest match that is complete but not confirmed: a longer match comes later in canonical order.
+    """
+    if scanner.watermark != start:
+        return scanner.watermark > start
+    return bool(getattr(scanner, "undecided", start) > start)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from filters import taxonomy
 from filters.classifier import ClassifierFilter
+from filters.keyword import build_filters
+from filters.lexicon import Lexicon
 from filters.policy import Policy
 from filters.stream import ModerationStream
 from filters.types import Action, Decision, Direction, Event, Filter, ScoreNeeded, Scores
@@ -20,14 +21,6 @@ class ScoringError(Exception):
     """A scorer could not score; the policy's ``on_error`` decides."""
 
 
-class Versioned(Protocol):
-    """What a ruleset needs to know of a lexicon: a content hash. ``filters.lexicon.Lexicon`` is one."""
-
-    @property
-    def version(self) -> str:
-        """Changes whenever a term does."""
-
-
 class Ruleset:
     """Everything that decides, compiled once and shared by all streams. Immutable and thread-safe.
 
@@ -37,7 +30,7 @@ class Ruleset:
     def __init__(
         self,
         policy: Policy,
-        lexicon: Versioned,
+        lexicon: Lexicon,
         model_version: str | None = None,
         labels: Sequence[str] = (),
         *,
@@ -55,7 +48,7 @@ class Ruleset:
         self.model_version = model_version
         self.labels = tuple(labels)
         self.version = hashlib.sha256(f"{policy.version}\n{lexicon.version}".encode()).hexdigest()[:16]
-        self.filters: tuple[Filter, ...] = _compile(lexicon) if filters is None else tuple(filters)
+        self.filters: tuple[Filter, ...] = build_filters(lexicon) if filters is None else tuple(filters)
         self._classifiers: dict[tuple[str, Direction], ClassifierFilter | None] = {}
 
     def classifier(self, policy: Policy, direction: Direction) -> ClassifierFilter | None:
@@ -97,16 +90,6 @@ class Ruleset:
         while questions and scorer is not None:
             questions += _questions(_answer(stream, questions.pop(0), scorer))
         return stream.decision()
-
-
-def _compile(lexicon: Versioned) -> tuple[Filter, ...]:
-    from filters.lexicon import Lexicon
-    from filters.tokenised import build_filters
-
-    if not isinstance(lexicon, Lexicon):
-        msg = f"no filters known for a {type(lexicon).__name__}: give them as filters="
-        raise TypeError(msg)
-    return tuple(build_filters(lexicon))
 
 
 def _questions(events: Sequence[Event]) -> list[ScoreNeeded]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.classifier import CLAUSE_ENDS, SEGMENT_CHARS
+from filters.lexicon import Lexicon
 from filters.policy import Policy
 from filters.ruleset import Ruleset
 from filters.stream import StreamEndedError
@@ -84,10 +85,6 @@ class TermsScanner:
         ]
         self.watermark = len(text) if ended else min([*waiting, *tails, len(text)])
         return new
-
-
-class Lexicon:
-    version = "test"
 
 
 def ruleset(*filters, labels=(), **policy):

@@ -15,3 +15,10 @@ class StoreRejected(StoreError):  # noqa: N818 - the same
 
 class StoreTooNew(StoreError):  # noqa: N818 - the same
     """The database was written by a newer version of Sluice, which this one must not touch."""
+
+
+class CursorError(StoreError, ValueError):
+    """A cursor that this store did not give out."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown cursor: use next_cursor of the page before, unchanged")

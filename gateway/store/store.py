@@ -9,6 +9,7 @@ from gateway.store.keys import Keys
 from gateway.store.migration import migrate, schema_version
 from gateway.store.policies import Policies
 from gateway.store.rulesets import Rulesets
+from gateway.store.terms import Terms
 from gateway.store.violations import Violations
 
 
@@ -28,6 +29,7 @@ class Store:
     def __init__(self, url: str, cipher: Cipher | None = None) -> None:
         self._database = Database(url)
         self.violations = Violations(self._database, cipher)
+        self.terms = Terms(self._database)
         self.rulesets = Rulesets(self._database)
         self.policies = Policies(self._database)
         self.keys = Keys(self._database)

@@ -15,8 +15,9 @@ from sqlalchemy.sql import Select
 
 from gateway.crypto import Cipher, DecryptError
 from gateway.store import counters
+from gateway.store.bulk import Bulk
 from gateway.store.database import Database
-from gateway.store.errors import StoreError
+from gateway.store.errors import CursorError
 from gateway.store.records import FIELDS, STATUSES, Violation, new_id, now_utc, rfc3339
 from gateway.store.tables import UTCDateTime, reviews, violation_categories, violation_contents, violations
 
@@ -25,6 +26,7 @@ SEARCH_ROWS = 5000
 """Records that one search for ``q`` reads: excerpts are encrypted, so no index can find words in them."""
 
 _COLUMNS = [violations.c[name] for name in FIELDS if name != "excerpt"]
+_ROW = [column.name for column in violations.columns]
 _KEPT = {"id", "created_at", "status"}  # a later version of a record never changes these
 
 
@@ -58,10 +60,6 @@ class Page:
     next_cursor: str | None
 
 
-class CursorError(StoreError, ValueError):
-    """A cursor that this store did not give out."""
-
-
 class Violations:
     """The violations of one database.
 
@@ -74,9 +72,13 @@ class Violations:
         self._database = database
         self._cipher = cipher
         insert = sqlite.insert if database.sqlite else postgresql.insert
-        self._upsert = _upsert_records(insert(violations))
-        self._upsert_categories = _upsert_categories(insert(violation_categories))
-        self._upsert_contents = _upsert_contents(insert(violation_contents))
+        self._upsert = Bulk(database, _upsert_records(insert(violations)), _ROW)
+        self._upsert_categories = Bulk(
+            database, _upsert_categories(insert(violation_categories)), ("violation_id", "category", "score")
+        )
+        self._upsert_contents = Bulk(
+            database, _upsert_contents(insert(violation_contents)), ("violation_id", "excerpt", "of")
+        )
 
     def insert_many(self, items: Sequence[Violation], stamps: Sequence[int] | None = None) -> None:
         """Write all of them in one transaction, durable on return. The same id again replaces what came before.
@@ -100,17 +102,15 @@ class Violations:
             last = counters.advance(connection, counters.FEED, len(latest))
             first = last - len(latest) + 1
             rows = [_row(item, stamp, seq) for seq, (item, stamp) in enumerate(latest.values(), first)]
-            connection.execute(self._upsert, rows)
+            self._upsert.run(connection, rows)
             shown = [
                 {"violation_id": item.id, "category": code, "score": score}
                 for item, _ in latest.values()
                 for code, score in item.categories.items()
             ]
-            if shown:
-                connection.execute(self._upsert_categories, shown)
+            self._upsert_categories.run(connection, shown)
             contents = [self._content(item, stamp) for item, stamp in latest.values() if item.excerpt is not None]
-            if contents:
-                connection.execute(self._upsert_contents, contents)
+            self._upsert_contents.run(connection, contents)
 
     def get(self, violation_id: str) -> Violation | None:
         """One violation, or ``None`` if there is none of this id."""
@@ -300,6 +300,5 @@ def _read_cursor(cursor: str) -> Any:
         moment, _, violation_id = plain.partition(" ")
         created_at = datetime.fromisoformat(moment)
     except (ValueError, binascii.Error):
-        msg = "unknown cursor: use next_cursor of the page before, unchanged"
-        raise CursorError(msg) from None
+        raise CursorError from None
     return tuple_(literal(created_at, UTCDateTime), literal(violation_id))

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from gateway.crypto import Cipher
 from gateway.store import Store, StoreRejected, StoreUnavailable, ViolationFilter
-from gateway.store.violations import CursorError
+from gateway.store.errors import CursorError
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-import brotli
+from gateway.proxy.decoding import CannotDecode, Decoding
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -55,58 +54,25 @@ class Request:
             UnsupportedEncoding: a content encoding other than gzip, deflate, br or identity, or a broken one.
             ClientGone: the client disconnected.
         """
-        pieces, size, more = [], 0, True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            piece = message.get("body", b"")
-            size += len(piece)
-            if size > limit:
-                raise BodyTooLarge
-            pieces.append(piece)
-            more = message.get("more_body", False)
-        return decode(b"".join(pieces), self.header(b"content-encoding"), limit)
-
-
-def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
-    """Undo a content encoding without ever holding more than ``limit`` bytes of the result."""
-    for name in reversed([part.strip().lower() for part in encoding.split(b",") if part.strip()]):
-        if name == b"identity":
-            continue
-        if name not in {b"gzip", b"x-gzip", b"deflate", b"br"}:
-            message = f"Unsupported content encoding {name.decode('latin-1')!r}. Use gzip, deflate, br or none."
-            raise UnsupportedEncoding(message)
         try:
-            data = _brotli(data, limit) if name == b"br" else _zlib(data, limit, gzip=name != b"deflate")
-        except (zlib.error, brotli.error) as error:
-            message = f"The request body is not {name.decode()}: {error}"
+            decoding = Decoding(self.header(b"content-encoding"))
+            body, sent, more = bytearray(), 0, True
+            while more:
+                event = await self._receive()
+                if event["type"] == "http.disconnect":
+                    raise ClientGone
+                data = event.get("body", b"")
+                sent += len(data)
+                for piece in decoding.feed(data):
+                    body += piece
+                    if max(sent, len(body)) > limit:
+                        raise BodyTooLarge
+                more = event.get("more_body", False)
+            decoding.finish()
+        except CannotDecode as error:
+            message = f"The request body cannot be decoded: {error}. Use gzip, deflate, br or no content encoding."
             raise UnsupportedEncoding(message) from None
-    return data
-
-
-def _zlib(data: bytes, limit: int, *, gzip: bool) -> bytes:
-    # deflate means zlib's format, but some senders leave its two header bytes out
-    raw = not gzip and (len(data) < 2 or (data[0] * 256 + data[1]) % 31 or data[0] & 15 != 8)
-    decoder = zlib.decompressobj(31 if gzip else (-15 if raw else 15))
-    plain = decoder.decompress(data, limit + 1)
-    if len(plain) > limit or decoder.unconsumed_tail:
-        raise BodyTooLarge
-    if not decoder.eof or decoder.unused_data:
-        message = "it ends too early or goes on too long"
-        raise zlib.error(message)
-    return plain
-
-
-def _brotli(data: bytes, limit: int) -> bytes:
-    decoder = brotli.Decompressor()
-    plain = bytes(decoder.process(data, output_buffer_limit=limit + 1))
-    if len(plain) > limit or not decoder.can_accept_more_data():
-        raise BodyTooLarge
-    if not decoder.is_finished():
-        message = "it ends too early"
-        raise brotli.error(message)
-    return plain
+        return bytes(body)
 
 
 async def respond(

@@ -5,24 +5,38 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from filters import taxonomy
+from filters.policy import PolicyError
 from filters.ruleset import Ruleset
 from filters.types import Action, Decision
-from gateway.asgi import Receive, Request, Scope, Send, respond
+from gateway.asgi import ClientGone, Receive, Request, Scope, Send, respond
 from gateway.crypto import excerpt
 from gateway.judge import Judgement, Scorer, judge
 from gateway.metrics import Metrics
 from gateway.moderation_request import ModerationRequest, Question, RequestError, read_request
-from gateway.moderator import Moderator
-from gateway.proxy_ports import Recorder
+from gateway.proxy.ports import Recorder
+from gateway.recorder import RecordError
 from gateway.store.records import Violation, match_records, new_id, now_utc
+from models.types import Classifier
 
 API = "openai.moderations"
 PATH = "/v1/moderations"
+
+
+class Moderator(Protocol):
+    """What decides now: ``gateway.moderator.Moderator``."""
+
+    @property
+    def current(self) -> Ruleset:
+        """The active ruleset."""
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The model; ``None`` where it is turned off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,13 @@ class Moderation:
         except RequestError as error:
             await self._refuse(send, error, ruleset)
             return
+        except RecordError:
+            message = "The verdict could not be recorded, so it is not told. Try again later."
+            failure = RequestError(message, status=503, kind="server_error", code="record_failed")
+            await self._refuse(send, failure, ruleset)
+            return
+        except ClientGone:
+            return
         answer = {
             "id": f"modr-{new_id().replace('-', '')}",
             "model": f"sluice-{self._model_version or 'lexicon'}",
@@ -103,12 +124,12 @@ class Moderation:
             raise RequestError(message, status=401, code="invalid_api_key")
 
     async def _judge_all(self, body: ModerationRequest, ruleset: Ruleset, request: Request) -> list[_Result]:
-        profile = body.profile or request.header(b"x-sluice-profile").decode("latin-1") or None
+        header = request.header(b"x-sluice-profile").decode("latin-1") or None
         try:
+            profile = body.profile or ruleset.policy.choose_profile(path=PATH, header=header)
             policy = ruleset.policy.profile(profile)
-        except (KeyError, ValueError):
-            message = f"The policy has no profile {profile!r}."
-            raise RequestError(message, param="sluice.profile") from None
+        except PolicyError as error:
+            raise RequestError(error.reason, param="sluice.profile", code="unknown_profile") from None
         results = []
         for question in body.questions:
             stream = ruleset.open(

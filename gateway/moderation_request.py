@@ -26,17 +26,19 @@ class RequestError(Exception):
         status: int = 400,
         param: str | None = None,
         code: str | None = None,
+        kind: str = "invalid_request_error",
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         super().__init__(message)
         self.status = status
         self.param = param
         self.code = code
+        self.kind = kind
         self.headers = headers
 
     def body(self) -> bytes:
         """OpenAI's error object."""
-        error = {"message": str(self), "type": "invalid_request_error", "param": self.param, "code": self.code}
+        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
         return orjson.dumps({"error": error})
 
 

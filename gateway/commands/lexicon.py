@@ -1,0 +1,125 @@
+"""``sluice lexicon``: the operator's own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.commands import terminal
+from gateway.commands.opened import load_settings, open_store
+
+if TYPE_CHECKING:
+    from filters.lexicon import Term
+
+app = typer.Typer(help="The lexicon: terms that were imported, beside the shipped ones.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """Forms of a lexicon file."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSONL.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Instead of everything imported before.")] = False,
+    form: Annotated[Format | None, typer.Option("--format", help="By the file's name if left out.")] = None,
+) -> None:
+    """Take terms from a file, and make every worker use them within two seconds."""
+    with terminal.problems():
+        settings = load_settings()
+        with terminal.working(f"reading {file}"):
+            terms = _read(file, form)
+        with open_store(settings) as store, terminal.working(f"storing {len(terms)} terms"):
+            revision = store.terms.replace(terms) if replace else store.terms.upsert(terms)
+            count = store.terms.count()
+    done = "replaced all by" if replace else "imported"
+    terminal.say(f"{done} {len(terms)} terms; {count} imported terms are active (revision {revision})")
+
+
+@app.command()
+def export(
+    output: Annotated[Path | None, typer.Argument(help="File to write; stdout if left out or -.")] = None,
+    form: Annotated[Format | None, typer.Option("--format", help="By the file's name if left out, else CSV.")] = None,
+    shipped: Annotated[bool, typer.Option("--shipped", help="The terms that come with Sluice instead.")] = False,
+) -> None:
+    """Write the imported terms as `import` reads them."""
+    with terminal.problems():
+        if shipped:
+            from gateway.shipping import shipped_terms
+
+            terms: Iterable[Term] = shipped_terms()
+        else:
+            with open_store(load_settings()) as store:
+                terms = store.terms.all()
+        text = _write(terms, form or _form_of(output))
+    if output is None or str(output) == "-":
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        terminal.fail(f"{output} cannot be written: {error.strerror}")
+
+
+@app.command("list")
+def list_terms(
+    *,
+    category: Annotated[str | None, typer.Option(help="A code; A1.h holds A1.h.drugs too.")] = None,
+    q: Annotated[str | None, typer.Option("--q", help="Part of the term.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List imported terms."""
+    with terminal.problems(), open_store(load_settings()) as store:
+        page = store.terms.list(category=category, q=q, limit=limit)
+        count = store.terms.count()
+    if as_json:
+        terminal.say_json([{"id": item.id, **_shown(item.term)} for item in page.items])
+        return
+    headings = ["term", "category", "action", "match", "unless", "with", "within", "note", "id"]
+    terminal.table(headings, [[*_shown(item.term).values(), item.id] for item in page.items])
+    terminal.note(f"{len(page.items)} of {count} imported terms")
+
+
+def _shown(term: Term) -> dict[str, str]:
+    return {
+        "term": term.term,
+        "category": term.category,
+        "action": term.action.label if term.action is not None else "",
+        "match": term.match.value,
+        "unless": ";".join(term.unless),
+        "with": ";".join(term.with_),
+        "within": "" if term.within is None else str(term.within),
+        "note": term.note,
+    }
+
+
+def _form_of(path: Path | None) -> Format:
+    return Format.JSONL if path is not None and path.suffix.lower() in {".jsonl", ".ndjson"} else Format.CSV
+
+
+def _read(path: Path, form: Format | None) -> list[Term]:
+    from filters.lexicon import READERS, LexiconError
+
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        terminal.fail(f"{path} cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        reason = "not UTF-8; save the file as UTF-8 (spreadsheets call it `CSV UTF-8`)"
+        raise LexiconError(str(path), line, reason) from None
+    return READERS[f".{form or _form_of(path)}"](text, str(path))
+
+
+def _write(terms: Iterable[Term], form: Format) -> str:
+    from filters.lexicon import write_csv, write_jsonl
+
+    return write_jsonl(terms) if form is Format.JSONL else write_csv(terms)

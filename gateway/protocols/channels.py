@@ -8,6 +8,8 @@ and of how bytes were cut.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from gateway.protocols.types import ChannelKey
 
 IDLE_FRAMES = 16
@@ -27,40 +29,43 @@ class Channels:
     def __init__(self, *, lasting: str | None = "content") -> None:
         """Args: lasting: kind of channel that only its choice's end closes."""
         self._lasting = lasting
-        self._last: dict[ChannelKey, int] = {}  # open channel -> tick of its last text
+        self._last: dict[ChannelKey, int] = {}  # open channel -> tick of its choice at its last text
         self._renamed: dict[ChannelKey, ChannelKey] = {}  # a channel that spoke again after it was closed
-        self._closed: dict[ChannelKey, ChannelKey] = {}  # key under which it spoke -> key to use next
-        self._tick = 0
+        self._closed: dict[ChannelKey, ChannelKey] = {}  # key under which it spoke -> the key that it had first
+        self._ticks: dict[int, int] = {}  # choice -> frames of it that carried text
 
     def speak(self, key: ChannelKey) -> ChannelKey:
-        """Text of ``key`` came: the key to report it under (another one if that text was closed before)."""
+        """Text of ``key`` came: the key to report it under (another one if that text was closed before).
+
+        Raises:
+            TooManyChannels: it would be one too many.
+        """
         if self._renamed:
             key = self._renamed.get(key, key)
         last = self._last
         if key not in last and len(last) + len(self._renamed) >= MAX_CHANNELS:
             raise TooManyChannels
-        last[key] = self._tick
+        last[key] = self._ticks.get(key.choice, 0)
         return key
 
-    def after_frame(self, ends: tuple[int, ...] = ()) -> tuple[ChannelKey, ...]:
-        """A frame with text is over: the channels that are over with it. ``ends``: choices that end here."""
-        self._tick += 1
+    def after_frame(self, spoke: Iterable[int], ends: Collection[int] = ()) -> tuple[ChannelKey, ...]:
+        """A frame is over: the channels that are over with it.
+
+        Args:
+            spoke: choices of which the frame carried text.
+            ends: choices that ended with it.
+        """
         if len(self._last) < 2 and not ends:
             return ()
-        horizon = self._tick - IDLE_FRAMES
-        over = tuple(
-            key
-            for key, tick in self._last.items()
-            if key.choice in ends or (tick < horizon and key.channel != self._lasting and self._others_spoke(key))
-        )
+        for choice in set(spoke):
+            self._ticks[choice] = self._ticks.get(choice, 0) + 1
+        over = tuple(key for key, tick in self._last.items() if key.choice in ends or self._is_idle(key, tick))
         for key in over:
             self._close(key)
         return over
 
-    def _others_spoke(self, key: ChannelKey) -> bool:
-        """Whether the choice has gone on elsewhere: silence of the whole choice closes nothing."""
-        horizon = self._tick - IDLE_FRAMES
-        return any(other.choice == key.choice and tick >= horizon for other, tick in self._last.items())
+    def _is_idle(self, key: ChannelKey, tick: int) -> bool:
+        return key.channel != self._lasting and self._ticks.get(key.choice, 0) - tick > IDLE_FRAMES
 
     def _close(self, key: ChannelKey) -> None:
         del self._last[key]

@@ -43,8 +43,7 @@ class FrameKind(StrEnum):
     UNKNOWN = "unknown"  # not understood: the policy's `unknown` decides
 
 
-@dataclass(frozen=True, slots=True)
-class TextPart:
+class TextPart(NamedTuple):
     """One text in a body: where it stands, what it is, and the text itself.
 
     ``channel`` is one of content, reasoning, tool, system, refusal, error, other. ``choice`` is the choice or

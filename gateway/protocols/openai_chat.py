@@ -1,0 +1,372 @@
+"""OpenAI chat completions: requests, whole answers, refusals. Streams: ``openai_chat_stream``.
+
+A body is walked once, and every string in it is classified by its path: a known place gives a channel, ids and media
+are left out, and whatever is not known is text of the channel "other". Nothing is skipped for being unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.protocols import jsontext
+from gateway.protocols.arguments import Arguments
+from gateway.protocols.openai_chat_stream import ChatStreamDecoder
+from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
+from gateway.protocols.openai_stream import is_identifier
+from gateway.protocols.types import (
+    KEY,
+    WHOLE,
+    Body,
+    Coverage,
+    Edit,
+    Path,
+    Refusal,
+    RequestView,
+    ResponseView,
+    StreamDecoder,
+    TextPart,
+)
+
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\s-]*", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]*", re.ASCII)
+_MEDIA_PARTS = frozenset(("image_url", "input_image", "image", "input_audio", "audio", "video_url", "video", "file"))
+_ROLE_CHANNELS = {
+    "user": "content",
+    "assistant": "content",
+    "system": "system",
+    "developer": "system",
+    "tool": "tool",
+    "function": "tool",
+}
+_FIELD_CHANNELS = {
+    "reasoning_content": "reasoning",
+    "reasoning": "reasoning",
+    "reasoning_details": "reasoning",
+    "tool_calls": "tool",
+    "function_call": "tool",
+    "audio": "content",
+    "refusal": "refusal",
+}
+# Top-level fields with a vocabulary of their own; a value outside it is text like any other.
+_SUBJECT = ("safety_identifier", "user")
+_ID_FIELDS = frozenset(("id", "model", "object", "system_fingerprint", "service_tier", "prompt_cache_key"))
+_WORDS = frozenset(
+    (
+        *_ROLE_CHANNELS,
+        *_MEDIA_PARTS,
+        *("text", "refusal", "custom", "content", "stop", "length", "tool_calls", "function_call", "content_filter"),
+        *("auto", "none", "required", "low", "medium", "high", "minimal", "default", "json_object", "json_schema"),
+        *("string", "object", "array", "number", "integer", "boolean", "null", "url_citation", "ephemeral", "safe"),
+    )
+)
+# Fields whose values come from a vocabulary (``_WORDS``). Elsewhere the same words are text.
+_WORD_FIELDS = frozenset(
+    ("role", "type", "finish_reason", "tool_choice", "reasoning_effort", "detail", "format", "severity", "verbosity")
+)
+# Key names that reach the model: parameters of tools and answers, metadata.
+_KEYED = frozenset(("tools", "functions", "response_format", "metadata"))
+_SCHEMA_KEYS = frozenset(
+    (
+        *("type", "function", "name", "description", "parameters", "properties", "required", "strict", "items", "enum"),
+        *("additionalProperties", "json_schema", "schema", "anyOf", "allOf", "oneOf", "$ref", "$defs", "title"),
+        *("default", "format", "minimum", "maximum", "const", "pattern", "minItems", "maxItems", "$schema"),
+    )
+)
+
+
+def decoded(text: str) -> str:
+    """The moderated view of a whole JSON document in a string."""
+    document = Arguments()
+    return document.feed(text).text + document.finish()
+
+
+def is_arguments(path: Path) -> bool:
+    """Whether the string at this path of a chat body is a JSON document of its own."""
+    return len(path) > 2 and path[-1] == "arguments" and path[-2] in ("function", "function_call")
+
+
+def mapped(body: Body, edit: Edit) -> Edit:
+    """An edit of a decoded view as an edit of the string that holds it."""
+    if not is_arguments(edit.path):
+        return edit
+    document = Arguments()
+    piece = document.feed(jsontext.get(body, edit.path))
+    document.finish()
+    return Edit(edit.path, piece.rewrite(edit.text))
+
+
+def is_plumbing(path: Path, text: str) -> bool:
+    """Whether a string is an id, a word of the API's own vocabulary or base64: nothing that anybody reads."""
+    last = path[-1]
+    if last in _WORD_FIELDS:
+        return text in _WORDS
+    if last in ("id", "tool_call_id", "file_id") or (len(path) == 1 and last in _ID_FIELDS):
+        return is_identifier(text)
+    if last == "url":
+        return text.startswith("data:") and _DATA_URL.fullmatch(text) is not None
+    if last in ("data", "file_data") and len(path) > 1 and path[-2] in _MEDIA_PARTS:
+        return _BASE64.fullmatch(text) is not None or _DATA_URL.fullmatch(text) is not None
+    return False
+
+
+class OpenAIChat:
+    """``POST …/chat/completions``."""
+
+    name = "openai.chat"
+
+    def read_body(self, raw: bytes, content_type: str, *, strict: bool) -> Body:  # noqa: ARG002 - always JSON
+        """Parse as JSON, whatever the content type says: that is what the servers of this API do."""
+        if not raw:
+            return None
+        return jsontext.read_json(raw)
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def read_request(self, body: Body) -> RequestView:
+        """Every text of a request: known places by their channel, anything else as "other"."""
+        if not isinstance(body, dict):
+            found = jsontext.strings(body, keys=True)
+            return RequestView([TextPart(path, "other", text) for path, text in found], Coverage.FULL)
+        messages = body.get("messages")
+        messages = messages if isinstance(messages, list) else []
+        roles = [message.get("role") if isinstance(message, dict) else None for message in messages]
+        users = [number for number, role in enumerate(roles) if role == "user"]
+        last_user = users[-1] if users else -1
+        parts: list[TextPart] = []
+        for path, text in jsontext.strings(body):
+            part = self._request_part(path, text, roles, last_user)
+            if part is not None:
+                parts.append(joined(parts, part, path[:3]))
+        for name in _KEYED & body.keys():
+            parts += [
+                TextPart(path, "tool" if name in ("tools", "functions") else "other", text)
+                for path, text in jsontext.strings(body[name], (name,), keys=True)
+                if KEY in path[:-1] and text not in _SCHEMA_KEYS
+            ]
+        media = any(_holds_media(message.get("content")) for message in messages if isinstance(message, dict))
+        choices = body.get("n")
+        model = body.get("model")
+        return RequestView(
+            parts,
+            Coverage.PARTIAL if media else Coverage.FULL,
+            stream=body.get("stream") is True,
+            model=model if isinstance(model, str) else None,
+            subject=_subject(body),
+            choices=choices if type(choices) is int and choices > 0 else 1,
+            media=media,
+        )
+
+    def _request_part(self, path: Path, text: str, roles: Sequence[Any], last_user: int) -> TextPart | None:
+        top = path[0]
+        if top in _SUBJECT and len(path) == 1:
+            return None  # a person's id, not words
+        if is_plumbing(path, text):
+            return None
+        if top == "messages" and len(path) > 2:
+            number = int(path[1])
+            user = number == last_user and path[2] == "content"
+            channel = _message_channel(path[2:], roles[number])
+            return TextPart(path, channel, decoded(text) if is_arguments(path) else text, user=user)
+        if top in ("tools", "functions"):
+            return TextPart(path, "tool", text)
+        return TextPart(path, "content" if top == "prediction" else "other", text)
+
+    # --- whole answers ---------------------------------------------------------------------------------------------
+
+    def read_response(self, body: Body) -> ResponseView:
+        """Every text of a whole answer, each with its choice; texts beside the choices belong to ``WHOLE``."""
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+            found = jsontext.strings(body, keys=True)
+            return ResponseView([TextPart(path, "other", text, WHOLE) for path, text in found], Coverage.FULL)
+        parts: list[TextPart] = []
+        for path, text in jsontext.strings(_without_logprobs(body)):
+            if not is_plumbing(path, text):
+                parts.append(joined(parts, self._response_part(body, path, text), path[:4]))
+        for position, choice in enumerate(body["choices"]):
+            if isinstance(choice, dict) and choice.get("logprobs"):
+                parts += _logprob_parts(position, choice)
+        media = any(_message_media(choice) for choice in body["choices"])
+        return ResponseView(parts, Coverage.PARTIAL if media else Coverage.FULL, media)
+
+    def _response_part(self, body: Body, path: Path, text: str) -> TextPart:
+        if path[0] != "choices" or len(path) < 3:
+            return TextPart(path, "other", text, WHOLE)
+        choice = choice_number(body, int(path[1]))
+        if path[2] != "message":
+            return TextPart(path, "other", text, choice)
+        view = decoded(text) if is_arguments(path) else text
+        return TextPart(path, _message_channel(path[3:], "assistant"), view, choice)
+
+    def edit(self, body: Body, edits: Sequence[Edit]) -> bytes:
+        """The body with these texts replaced; log probabilities and audio of an edited choice are withheld."""
+        return orjson.dumps(self._edited(body, edits))
+
+    def _edited(self, body: Body, edits: Sequence[Edit]) -> Body:
+        edited = jsontext.replace(body, [mapped(body, edit) for edit in edits])
+        touched = {edit.path[1] for edit in edits if len(edit.path) > 2 and edit.path[0] == "choices"}
+        if touched:
+            choices = [
+                _withheld(choice) if position in touched else choice
+                for position, choice in enumerate(edited["choices"])
+            ]
+            edited = {**edited, "choices": choices}
+        return edited
+
+    # --- refusals --------------------------------------------------------------------------------------------------
+
+    def open_stream(
+        self,
+        request: RequestView,
+        request_body: Body,
+        content_type: str = "text/event-stream",  # noqa: ARG002 - this API streams in one way only
+    ) -> StreamDecoder:
+        """A decoder for the answer to this request."""
+        return ChatStreamDecoder(request, request_body)
+
+    def refusal(self, request: RequestView, request_body: Body, refusal: Refusal) -> tuple[int, str, bytes] | None:
+        """A chat completion whose every choice says the refusal text and ends with ``content_filter``."""
+        numbers = refused_numbers(request.choices)
+        if request.stream:
+            decoder = ChatStreamDecoder(request, request_body)
+            frames = [decoder.refuse_choice(number, refusal) for number in numbers]
+            return 200, "text/event-stream", b"".join(frames) + decoder.close(refusal)
+        body = {
+            "id": f"chatcmpl-{refusal.decision_id}",
+            "object": "chat.completion",
+            "created": refusal.created,
+            "model": request.model or "",
+            "choices": [_refused_choice(number, refusal) for number in numbers],
+            "usage": dict(NO_USAGE),
+        }
+        return 200, "application/json", orjson.dumps(body)
+
+    def refuse_response(self, body: Body, blocked: Mapping[int, Refusal], edits: Sequence[Edit] = ()) -> bytes | None:
+        """The answer with the blocked choices refused; ``WHOLE`` leaves nothing of the answer but its header."""
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
+            return None
+        whole = blocked.get(WHOLE)
+        kept = body
+        if whole is not None:
+            kept = {name: value for name, value in body.items() if name in _ID_FIELDS and is_identifier(value)}
+            kept |= {name: body[name] for name in ("created", "usage") if not _has_text(body.get(name))}
+        else:
+            kept = self._edited(body, edits)
+        choices = []
+        for position in range(len(body["choices"])):
+            number = choice_number(body, position)
+            refusal = whole or blocked.get(number)
+            choices.append(_refused_choice(number, refusal) if refusal else kept["choices"][position])
+        return orjson.dumps({**kept, "choices": choices})
+
+    def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
+        """OpenAI's error object."""
+        return error_body(status, message, code, refusal)
+
+
+def choice_number(body: Body, position: int) -> int:
+    """The number of the choice at this position: what it says itself, else where it stands."""
+    choice = body["choices"][position]
+    number = choice.get("index") if isinstance(choice, dict) else None
+    return number if type(number) is int and number >= 0 else position
+
+
+def joined(parts: Sequence[TextPart], part: TextPart, field: Path) -> TextPart:
+    """A part of a multi-part ``content`` goes on where the part of the same content before it ended."""
+    is_next = (
+        part.path[-1] == "text"
+        and field[-1] == "content"
+        and bool(parts)
+        and parts[-1].path[: len(field)] == field
+        and parts[-1].path[-1] == "text"
+    )
+    return part._replace(continues=True) if is_next else part
+
+
+def _message_channel(path: Path, role: object) -> str:
+    """The channel of a text below a message."""
+    field = path[0]
+    if field == "content":
+        if path[-1] == "refusal":
+            return "refusal"
+        spoken = _ROLE_CHANNELS.get(role, "other") if isinstance(role, str) else "other"
+        return "reasoning" if "thinking" in path else spoken
+    return _FIELD_CHANNELS.get(field, "other") if isinstance(field, str) else "other"
+
+
+def _subject(body: Body) -> str | None:
+    for name in _SUBJECT:
+        if isinstance(value := body.get(name), str) and value:
+            return value
+    return None
+
+
+def _holds_media(content: Body) -> bool:
+    if not isinstance(content, list):
+        return False
+    return any(
+        isinstance(part, dict) and (part.get("type") in _MEDIA_PARTS or _MEDIA_PARTS & part.keys()) for part in content
+    )
+
+
+def _message_media(choice: Body) -> bool:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return False
+    return bool(message.get("audio") or message.get("images") or _holds_media(message.get("content")))
+
+
+def _without_logprobs(body: Body) -> Body:
+    if not any(isinstance(choice, dict) and choice.get("logprobs") for choice in body["choices"]):
+        return body
+    choices = [{**choice, "logprobs": None} if isinstance(choice, dict) else choice for choice in body["choices"]]
+    return {**body, "choices": choices}
+
+
+def _logprob_parts(position: int, choice: Body) -> list[TextPart]:
+    """Tokens that do not repeat the message, and what each could have been: texts by themselves."""
+    number = choice["index"] if type(choice.get("index")) is int else position
+    message = choice.get("message") if isinstance(choice.get("message"), dict) else {}
+    parts = []
+    path = ("choices", position, "logprobs")
+    spoken: set[str] = set()
+    logprobs = choice["logprobs"]
+    for name in ("content", "refusal"):
+        tokens = logprobs.get(name) if isinstance(logprobs, dict) else None
+        if isinstance(tokens, list):
+            spoken = {str(entry.get("token")) for entry in tokens if isinstance(entry, dict)}
+            joined = "".join(str(entry.get("token", "")) for entry in tokens if isinstance(entry, dict))
+            if joined != message.get(name):
+                parts.append(TextPart((*path, name), "other", joined, number))
+    for at, text in jsontext.strings(logprobs, path, keys=True):
+        if KEY not in at and not (text in spoken and at[-1] == "token"):
+            parts.append(TextPart(at, "other", text, number))
+    return parts
+
+
+def _withheld(choice: Body) -> Body:
+    """An edited choice without what repeats its text."""
+    choice = {**choice, "logprobs": None} if choice.get("logprobs") else choice
+    message = choice.get("message")
+    if isinstance(message, dict) and isinstance(message.get("audio"), dict) and message["audio"].get("data"):
+        choice = {**choice, "message": {**message, "audio": {**message["audio"], "data": ""}}}
+    return choice
+
+
+def _refused_choice(number: int, refusal: Refusal) -> dict[str, Any]:
+    return {
+        "index": number,
+        "message": {"role": "assistant", "content": refusal.message, "refusal": None},
+        "logprobs": None,
+        "finish_reason": "content_filter",
+    }
+
+
+def _has_text(value: Body) -> bool:
+    return next(jsontext.strings(value), None) is not None
+
+
+__all__ = ["OpenAIChat", "choice_number", "decoded", "is_arguments", "is_plumbing", "mapped"]

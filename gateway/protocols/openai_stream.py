@@ -1,0 +1,321 @@
+"""What the streams of OpenAI's chat and completions APIs have in common: SSE of JSON chunks with choices, then [DONE].
+
+Header fields (id, model, …) are compared with the last frame's and read again only when they change; key sets that were
+seen before are known. So a frame like the one before it costs a JSON parse and little else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import orjson
+
+from gateway.protocols import jsontext
+from gateway.protocols.arguments import Arguments, Piece
+from gateway.protocols.channels import Channels, TooManyChannels
+from gateway.protocols.openai_shapes import DONE, NO_USAGE, chunk, error_event
+from gateway.protocols.types import (
+    WHOLE,
+    Body,
+    ChannelKey,
+    Delta,
+    Edit,
+    Frame,
+    FrameKind,
+    Path,
+    Refusal,
+    RequestView,
+)
+from gateway.sse import SSEDecoder, SSEEvent, replace_data
+
+_HEADER = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
+_TOP = frozenset((*_HEADER, "choices", "obfuscation"))
+_RATINGS = frozenset(("safe", "low", "medium", "high"))  # the whole vocabulary of Azure's content_filter_results
+_IDENTIFIER = re.compile(r"[\w.:/@+=-]{0,256}", re.ASCII)
+
+
+def is_identifier(value: object) -> bool:
+    """Whether a value of an id field is one: no words, no spaces, nothing to moderate."""
+    return not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is not None
+
+
+class NotUnderstood(ValueError):  # noqa: N818 - named for what happened
+    """A frame of a known API has a shape that its decoder does not know."""
+
+
+class OpenAIStreamDecoder:
+    """Decoder and editor; the APIs differ in ``_read_choice`` and in the choices of their last chunks."""
+
+    object_name = ""
+    id_prefix = ""
+
+    def __init__(self, request: RequestView, request_body: Body) -> None:
+        options = request_body.get("stream_options") if isinstance(request_body, dict) else None
+        self._include_usage = isinstance(options, dict) and options.get("include_usage") is True
+        self._request = request
+        self._sse = SSEDecoder()
+        self._channels = Channels()
+        self._header: tuple[Any, ...] | None = None
+        self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}  # keys of a chunk -> those that are not known
+        self._repeated: dict[Path, str] = {}  # text outside the choices' deltas, as it was last read
+        self._arguments: dict[ChannelKey, Arguments] = {}
+        self._numbers: set[int] = set()  # choices seen
+        self._ended: set[int] = set()
+        self._usage_seen = False
+        self._texts = 0
+        # Of the frame being read:
+        self._deltas: list[Delta] = []
+        self._pieces: dict[Path, Piece] | None = None
+        self._ends: tuple[int, ...] = ()
+        self._media = False
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes in any cut and return the frames that are complete."""
+        return [self._frame(event) for event in self._sse.feed(data)]
+
+    def finish(self) -> list[Frame]:
+        """The upstream closed: what is left, and the characters that half an escape at the very end stood for."""
+        frames = [self._frame(event) for event in self._sse.finish()]
+        self._deltas = []
+        self._finish_arguments(None)
+        if self._deltas:
+            frames.append(Frame(b"", FrameKind.PASS, self._deltas))
+        return frames
+
+    def _frame(self, event: SSEEvent) -> Frame:
+        data = event.data
+        if not data:
+            return Frame(event.raw, FrameKind.PASS)
+        self._deltas = []
+        self._pieces = None
+        self._ends = ()
+        self._media = False
+        try:
+            body = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return self._no_json(event, data)
+        try:
+            if event.event == "error" or (type(body) is dict and "error" in body):
+                return self._read_error(event.raw, body)
+            choices: Sequence[int] = self._read_chunk(body)
+        except (NotUnderstood, TooManyChannels, TypeError, AttributeError, KeyError, IndexError):
+            return self._unknown(event.raw, body)
+        deltas = self._deltas
+        closes = self._channels.after_frame(choices if deltas else (), self._ends)
+        kind = FrameKind.DATA if choices or deltas else FrameKind.PASS
+        return Frame(event.raw, kind, deltas, body, self._pieces, choices, self._ends, closes, self._media)
+
+    def _no_json(self, event: SSEEvent, data: bytes) -> Frame:
+        if data.strip() == b"[DONE]":
+            self._finish_arguments(None)
+            return Frame(event.raw, FrameKind.END, self._deltas)
+        text = data.decode("utf-8", "replace")
+        return Frame(event.raw, FrameKind.UNKNOWN, [self._isolated(WHOLE, "other", (), text)])
+
+    def _unknown(self, raw: bytes, body: Body) -> Frame:
+        return Frame(raw, FrameKind.UNKNOWN, self._all_isolated(body, "other"), body)
+
+    def _read_error(self, raw: bytes, body: Body) -> Frame:
+        if isinstance(body, dict) and body.get("error") is None and "choices" in body:
+            body = {name: value for name, value in body.items() if name != "error"}  # "error": null in every chunk
+            return self._frame(SSEEvent(raw, orjson.dumps(body)))
+        return Frame(raw, FrameKind.ERROR, self._all_isolated(body, "error"), body)
+
+    def _read_chunk(self, body: Body) -> Sequence[int]:
+        get = body.get
+        header = (
+            get("id"),
+            get("object"),
+            get("created"),
+            get("model"),
+            get("system_fingerprint"),
+            get("service_tier"),
+        )
+        if header != self._header:
+            self._read_header(header)
+        shape = tuple(body)
+        more = self._shapes.get(shape)
+        if more is None:
+            more = self._shapes[shape] = tuple(name for name in shape if name not in _TOP)
+            if len(self._shapes) > 64:
+                self._shapes.clear()
+        for name in more:
+            self._read_repeated(WHOLE, (name,), body[name])
+        if "obfuscation" in body and not is_identifier(body["obfuscation"]):
+            self._read_repeated(WHOLE, ("obfuscation",), body["obfuscation"])
+        choices = body["choices"] if "choices" in body or not body.get("usage") else []
+        if body.get("usage"):
+            self._usage_seen = True
+        if type(choices) is not list:
+            raise NotUnderstood
+        if len(choices) == 1:
+            return (self._number_and_read(0, choices[0]),)
+        return tuple(self._number_and_read(position, choice) for position, choice in enumerate(choices))
+
+    def _read_header(self, header: tuple[Any, ...]) -> None:
+        """Remember the header; what stands in it and is no identifier is text."""
+        self._header = header
+        for name, value in zip(_HEADER, header, strict=True):
+            if not is_identifier(value) or isinstance(value, dict | list):
+                self._read_repeated(WHOLE, (name,), value)
+
+    def _number_and_read(self, position: int, choice: Body) -> int:
+        number = choice.get("index")
+        if type(number) is not int or number < 0:
+            number = position
+        self._numbers.add(number)
+        self._read_choice(number, position, choice)
+        if choice.get("finish_reason"):
+            self._finish_arguments(number)
+            self._ends = (*self._ends, number)
+            self._ended.add(number)
+        return number
+
+    def _read_choice(self, number: int, position: int, choice: Body) -> None:
+        raise NotImplementedError
+
+    def _say(self, key: ChannelKey, path: Path, text: str) -> None:
+        """Text that goes on in later frames."""
+        self._deltas.append(Delta(self._channels.speak(key), path, text))
+
+    def _say_arguments(self, key: ChannelKey, path: Path, fragment: str) -> None:
+        """A fragment of a JSON document."""
+        document = self._arguments.get(key)
+        if document is None:
+            document = self._arguments[key] = Arguments()
+        piece = document.feed(fragment)
+        if self._pieces is None:
+            self._pieces = {}
+        self._pieces[path] = piece
+        self._deltas.append(Delta(self._channels.speak(key), path, piece.text, piece.held))
+
+    def _finish_arguments(self, number: int | None) -> None:
+        for key, document in self._arguments.items():
+            if (number is None or key.choice == number) and (text := document.finish()):
+                self._deltas.append(Delta(self._channels.speak(key), (), text))
+
+    def _say_all(self, number: int, path: Path, value: Body) -> None:
+        """Every string below an unknown field that may grow from frame to frame."""
+        for at, text in jsontext.strings(value, path):
+            self._say(ChannelKey(number, "other", ".".join(map(str, (*at[:1], *at[2:])))), at, text)
+
+    def _read_repeated(self, choice: int, path: Path, value: Body) -> None:
+        """Every string of a field beside the text: each is a text by itself, and read once while it stays the same."""
+        if value is None or type(value) in (int, float, bool):
+            return
+        for at, text in jsontext.strings(value, path):
+            if self._repeated.get(at) == text or (text in _RATINGS and "content_filter" in "".join(map(str, path))):
+                continue
+            if len(self._repeated) < 256:
+                self._repeated[at] = text
+            self._deltas.append(self._isolated(choice, "other", at, text))
+
+    def _isolated(self, choice: int, channel: str, path: Path, text: str) -> Delta:
+        """A text by itself; its key is used once."""
+        self._texts += 1
+        return Delta(ChannelKey(choice, channel, f"{'.'.join(map(str, path))}#{self._texts}"), path, text, 0, True)
+
+    def _all_isolated(self, body: Body, channel: str) -> list[Delta]:
+        return [self._isolated(WHOLE, channel, path, text) for path, text in jsontext.strings(body)]
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def edit(self, frame: Frame, edits: Sequence[Edit], ended: Collection[int] = ()) -> bytes:
+        """The frame with these texts replaced and without what belongs to the choices that ended."""
+        if frame.body is None:
+            return replace_data(frame.raw, edits[0].text.encode()) if edits and frame.deltas else frame.raw
+        gone = [number for number in frame.choices if number in ended]
+        changes = [edit for edit in edits if edit.path and self._changes(frame, edit)]
+        if not changes and not gone:
+            return frame.raw
+        kept = {edit.path for edit in edits if edit.text}
+        if gone:
+            changes += [
+                Edit(delta.path, "")
+                for delta in frame.deltas
+                if delta.key.choice in gone and delta.path and delta.path not in kept
+            ]
+        body = jsontext.replace(frame.body, [self._mapped(frame, edit) for edit in changes])
+        if frame.choices:
+            body = dict(body)
+            body["choices"] = self._edit_choices(frame, body["choices"], changes, kept, gone)
+            if not body["choices"] and not body.get("usage"):
+                return b""
+        return replace_data(frame.raw, orjson.dumps(body))
+
+    @staticmethod
+    def _changes(frame: Frame, edit: Edit) -> bool:
+        piece = frame.note.get(edit.path) if frame.note else None
+        if piece is None:
+            return bool(jsontext.get(frame.body, edit.path) != edit.text)
+        return bool(piece.text + (piece.tail or "" if piece.held else "") != edit.text)
+
+    @staticmethod
+    def _mapped(frame: Frame, edit: Edit) -> Edit:
+        piece = frame.note.get(edit.path) if frame.note else None
+        return edit if piece is None else Edit(edit.path, piece.rewrite(edit.text))
+
+    def _edit_choices(
+        self, frame: Frame, choices: list[Body], changes: Sequence[Edit], kept: set[Path], gone: Collection[int]
+    ) -> list[Body]:
+        touched = {edit.path[1] for edit in changes if edit.path[0] == "choices"}
+        out = []
+        for position, number in enumerate(frame.choices):
+            choice = choices[position]
+            if number in gone:
+                if not any(path[:2] == ("choices", position) for path in kept):
+                    self._dropped(number, choice)
+                    continue
+                choice = {**choice, "finish_reason": None}
+            if position in touched or number in gone:
+                choice = self._withhold(choice)
+            out.append(choice)
+        return out
+
+    def _dropped(self, number: int, choice: Body) -> None:
+        """A choice's part of a frame was left out."""
+
+    def _withhold(self, choice: Body) -> Body:
+        """A choice with an edited text, without what repeats that text."""
+        return {**choice, "logprobs": None} if choice.get("logprobs") else choice
+
+    def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:
+        """The frames that end one choice, or with ``WHOLE`` every choice that has not ended."""
+        if choice == WHOLE:
+            numbers = (self._numbers or {0}) - self._ended
+            return b"".join(self.refuse_choice(number, refusal) for number in sorted(numbers))
+        self._ended.add(choice)
+        header = self._chunk_header(refusal)
+        more: dict[str, Any] = {"usage": None} if self._include_usage else {}
+        return b"".join(chunk(header, [entry], **more) for entry in self._refusal_choices(choice, refusal))
+
+    def _refusal_choices(self, number: int, refusal: Refusal) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def close(self, refusal: Refusal | None) -> bytes:
+        """The usage chunk, if the client asked for one and had none, and ``[DONE]``."""
+        if self._include_usage and not self._usage_seen:
+            return chunk(self._chunk_header(refusal), [], usage=dict(NO_USAGE)) + DONE
+        return DONE
+
+    def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
+        """An error object as the servers of this API put it into a stream, and ``[DONE]``."""
+        return error_event(status, message, code, refusal)
+
+    def _chunk_header(self, refusal: Refusal | None) -> dict[str, Any]:
+        if self._header is not None:
+            header = dict(zip(_HEADER, self._header, strict=True))
+            return {name: value for name, value in header.items() if value is not None and is_identifier(value)}
+        return {
+            "id": self.id_prefix + (refusal.decision_id if refusal else ""),
+            "object": self.object_name,
+            "created": refusal.created if refusal else 0,
+            "model": self._request.model or "",
+        }
+
+
+__all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_identifier"]

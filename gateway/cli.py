@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, NoReturn
+import os
 
 import typer
-from typer.core import TyperGroup
 
-from gateway.commands import check, config, keys, lexicon, migrate, policy, serve, violations
-from gateway.terminal import fail
+from gateway.commands import check, config, keys, lexicon, migrate, policy, serve, terminal, violations
+from gateway.commands.opened import load_settings
 
 app = typer.Typer(
     name="sluice",
@@ -28,5 +26,19 @@ app.add_typer(violations.app, name="violations")
 app.add_typer(keys.app, name="key")
 
 
-class _Late(TyperGroup):
-    """``sluice model``: its commands are read from ``models`` only when somebody asks for them."""
+@app.command(
+    "model", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def model(context: typer.Context) -> None:
+    """Classifier models: list, train, evaluate, promote, rollback."""
+    from models.commands import app as commands
+
+    with terminal.problems():
+        # ``models`` knows nothing of the gateway's settings, so it is told the one that it needs
+        os.environ.setdefault("SLUICE_DATA_DIR", str(load_settings().data_dir))
+    commands(args=context.args, prog_name="sluice model")
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="sluice")

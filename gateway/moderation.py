@@ -21,6 +21,7 @@ from gateway.moderation_request import ModerationRequest, Question, RequestError
 from gateway.proxy.ports import Recorder
 from gateway.recorder import RecordError
 from gateway.store.records import Violation, match_records, new_id, now_utc
+from gateway.verdicts import masked
 from models.types import Classifier
 
 API = "openai.moderations"
@@ -252,14 +253,3 @@ def _as_json(result: _Result) -> dict[str, Any]:
             "masked": masked(question.text, decision),
         },
     }
-
-
-def masked(text: str, decision: Decision) -> str:
-    """The text with every character of a match that is masked or blocked as ``*``."""
-    pieces, at = [], 0
-    for match in sorted(decision.matches, key=lambda match: match.span):
-        if match.action is not None and match.action >= Action.MASK and match.span.end > at:
-            start = max(at, match.span.start)
-            pieces += [text[at:start], "*" * (match.span.end - start)]
-            at = match.span.end
-    return "".join([*pieces, text[at:]])

@@ -112,27 +112,30 @@ class Folder:
     def __init__(self) -> None:
         self.run = ""  # the gap characters since the last one that was kept
 
-    def feed(self, chunk: str) -> tuple[str, bytes]:
+    def feed(self, chunk: str) -> tuple[str, str]:
         """Fold the next characters.
 
         Returns:
-            The marked text, as long as ``chunk``, and the UTF-8 bytes of it without its dropped characters.
+            The marked text, as long as ``chunk``, and the same without its dropped characters, as UTF-8 bytes that were
+            decoded as latin-1, which is what the automaton reads.
         """
         if len(chunk) >= _LONG:
             return self._feed_long(chunk)
         if not chunk:
-            return "", b""
+            return "", ""
         marked = chunk.translate(_TABLE)
-        if _RARE.search(marked):
-            marked = _mark_rare(marked)
         data = marked.encode()
-        kept = data.translate(None, _DROPPED_BYTES)
-        if len(data) - len(kept) > MAX_NOISE or (self.run and marked[:1] < " "):
+        kept = data.translate(None, _DROPPED_BYTES).decode("latin-1")
+        if "\xf0" in kept or "\xf1" in kept or "\xf2" in kept or "\xf3" in kept or "\xf4" in kept:
+            marked = _mark_rare(marked)  # a UTF-8 lead byte told of code points past the table
+            data = marked.encode()
+            kept = _without_dropped(data)
+        if len(data) - len(kept) > MAX_NOISE or (self.run and marked[0] < " "):
             return self._bounded(marked, kept)
-        self.run = "" if marked[-1:] >= " " else marked[len(marked.rstrip(DROPPED)) :]
+        self.run = "" if marked[-1] >= " " else marked[len(marked.rstrip(DROPPED)) :]
         return marked, kept
 
-    def _feed_long(self, chunk: str) -> tuple[str, bytes]:
+    def _feed_long(self, chunk: str) -> tuple[str, str]:
         codes = np.frombuffer(chunk.encode("utf-32-le", "surrogatepass"), dtype="<u4")
         if codes.max() < _FIRST_RARE:
             folded = _CODES.take(codes)
@@ -140,22 +143,26 @@ class Folder:
         else:
             marked = mark(chunk)
             folded = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
-        kept = marked.encode().translate(None, _DROPPED_BYTES)
+        kept = _without_dropped(marked.encode())
         gap = folded < ord(" ")
         if (self.run and gap[0]) or (gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3]).any():
             return self._bounded(marked, kept)
         self.run = marked[len(marked.rstrip(DROPPED)) :]
         return marked, kept
 
-    def _bounded(self, marked: str, kept: bytes) -> tuple[str, bytes]:
+    def _bounded(self, marked: str, kept: str) -> tuple[str, str]:
         """The same with the bound on gaps enforced, looking back at the gap that the chunk before ended in."""
         whole = self.run + marked
         bounded = _RUN.sub(_raise_separators, whole)
-        self.run = "" if bounded[-1:] >= " " else bounded[len(bounded.rstrip(DROPPED)) :]
+        self.run = "" if bounded[-1] >= " " else bounded[len(bounded.rstrip(DROPPED)) :]
         if bounded == whole:
             return marked, kept
         marked = bounded[len(whole) - len(marked) :]
-        return marked, marked.encode().translate(None, _DROPPED_BYTES)
+        return marked, _without_dropped(marked.encode())
+
+
+def _without_dropped(data: bytes) -> str:
+    return data.translate(None, _DROPPED_BYTES).decode("latin-1")
 
 
 def _raise_separators(found: re.Match[str]) -> str:
@@ -191,7 +198,7 @@ class Folded:
 def fold(text: str) -> Folded:
     """Fold a whole text."""
     marked, kept = Folder().feed(text)
-    return Folded(kept.decode(), tuple(i for i, char in enumerate(marked) if char not in DROPPED))
+    return Folded(kept.encode("latin-1").decode(), tuple(i for i, char in enumerate(marked) if char not in DROPPED))
 
 
 @dataclass(frozen=True, slots=True)

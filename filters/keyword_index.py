@@ -1,0 +1,207 @@
+"""A lexicon compiled for scanning: one automaton over all spellings, and what is known of each.
+
+The automaton works on the UTF-8 bytes of folded text, decoded as latin-1: fed plain strings it is ten times slower,
+because a node then has thousands of children (LIBRARIES.md, section 1).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import ahocorasick
+
+from filters.lexicon import MatchMode, Term
+from filters.normalise import fold_term
+from filters.tokenised import Condition, Cover
+from filters.types import Action
+
+NO_GAPS: frozenset[int] = frozenset()
+PLAIN = Condition()
+_WORD = Condition(word=True)
+_NEVER = "\x0f"  # stands in no folded text; an automaton must not be empty
+
+
+def as_bytes(folded: str) -> str:
+    """The form in which the automaton reads text."""
+    return folded.encode().decode("latin-1")
+
+
+class Index:
+    """Immutable after construction; parallel lists instead of an object a term.
+
+    A *key* is a distinct folded spelling: of terms, of a companion phrase, or of both.
+
+    Attributes:
+        automaton: finds keys.
+        rules, categories, actions: of each term.
+        conditions, native: of those terms that have any.
+        lengths, terms_of: of each key, its characters and its terms.
+        phrase_of: the companion phrases that are keys.
+        live: what tells how much of a text's end may still become a key.
+    """
+
+    def __init__(self, terms: Iterable[Term]) -> None:
+        self.automaton: Any = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        self.rules: list[str] = []
+        self.categories: list[str] = []
+        self.actions: list[Action | None] = []
+        self.conditions: dict[int, Condition] = {}
+        self.native: dict[int, frozenset[int]] = {}
+        self.lengths = array("H")
+        self.terms_of: list[int | tuple[int, ...]] = []
+        self.phrase_of: dict[int, int] = {}
+        self._phrases: dict[str, int] = {}
+        spelled: dict[str, list[int]] = {}
+        for term in terms:
+            self._add(term, spelled)
+        keys = sorted({*spelled, *self._phrases} or {_NEVER})
+        for number, key in enumerate(keys):
+            self._add_key(number, key, spelled.get(key, ()))
+        self.automaton.make_automaton()
+        self.live = LiveTails(self.automaton, keys, spelled, self._phrases)
+
+    def _add(self, term: Term, spelled: dict[str, list[int]]) -> None:
+        folded = fold_term(term.term)
+        if not folded.text:
+            return
+        number = len(self.rules)
+        self.rules.append(term.term)
+        self.categories.append(term.category)
+        self.actions.append(term.action)
+        if folded.gaps:
+            self.native[number] = folded.gaps
+        condition = self._condition(term)
+        if condition is not PLAIN:
+            self.conditions[number] = condition
+        for spelling in folded.spellings():
+            spelled.setdefault(spelling, []).append(number)
+
+    def _add_key(self, number: int, key: str, owners: Sequence[int]) -> None:
+        self.automaton.add_word(as_bytes(key), number)
+        self.terms_of.append(owners[0] if len(owners) == 1 else tuple(owners))
+        self.lengths.append(len(key))
+        if key in self._phrases:
+            self.phrase_of[number] = self._phrases[key]
+
+    def _condition(self, term: Term) -> Condition:
+        word = term.match is MatchMode.WORD
+        if not term.unless and not term.with_:
+            return _WORD if word else PLAIN
+        within = term.within if isinstance(term.within, int) else None
+        companions = frozenset(self._phrase(phrase) for phrase in term.with_)
+        return Condition(word, tuple(_covers(term)), companions, within)
+
+    def _phrase(self, phrase: str) -> int:
+        folded = fold_term(phrase)
+        number = self._phrases.setdefault(folded.text, len(self._phrases))
+        for spelling in folded.spellings():
+            self._phrases.setdefault(spelling, number)
+        return number
+
+
+def _covers(term: Term) -> Iterator[Cover]:
+    """Each way in which an ``unless`` phrase can cover the term: what it has before and after."""
+    for phrase in map(fold_term, term.unless):
+        across_clauses = bool(phrase.gaps)  # its owner wrote punctuation or a space into it
+        for inner, outer in zip(fold_term(term.term).spellings(), phrase.spellings(), strict=False):
+            at = outer.find(inner)
+            while at >= 0:
+                yield Cover(outer[:at], outer[at + len(inner) :], across_clauses)
+                at = outer.find(inner, at + 1)
+
+
+class LiveTails:
+    """How much of a text's end may still become a key: the longest end that is a proper prefix of one.
+
+    The automaton does not tell its own depth, so ends are looked up in its tree. Few have to be: ``_deep`` says, by a
+    hash of the last bytes, how long a prefix can be that ends in them. Two prefixes of one hash cost a look, no more.
+    """
+
+    __slots__ = ("_deep", "_goes_on", "_grows", "_key_of", "_mask", "_phrase_only", "_short", "_term_grows")
+
+    def __init__(self, automaton: Any, keys: Sequence[str], terms: Iterable[str], phrases: Iterable[str]) -> None:
+        self._goes_on = automaton.match
+        self._key_of = automaton.get
+        self._grows = _grow(keys)
+        self._term_grows = self._grows
+        self._phrase_only: frozenset[str] = frozenset()
+        if phrases:
+            term_keys = sorted(terms)
+            growing = {key for key, grows in zip(term_keys, _grow(term_keys), strict=True) if grows}
+            self._term_grows = bytearray(key in growing for key in keys)
+            self._phrase_only = _phrase_only(phrases, term_keys)
+        self._mask = (1 << max(12, (8 * len(keys)).bit_length())) - 1
+        self._deep = array("H", bytes(2 * (self._mask + 1)))
+        self._fill(keys)
+        self._short: dict[str, str] = {}
+
+    def _fill(self, keys: Iterable[str]) -> None:
+        deep, mask = self._deep, self._mask
+        for key in keys:
+            read = as_bytes(key)
+            size = 0
+            for char in key[:-1]:
+                size += 1 if char < "\x80" else len(char.encode())
+                width = 4 if char < "\x80" else 6
+                if size >= width:
+                    at = hash(read[size - width : size]) & mask
+                    deep[at] = max(deep[at], size)
+
+    def of(self, tail: str) -> str:
+        """The longest end of ``tail`` that a key goes on from, or nothing."""
+        size = len(tail)
+        width = 4 if tail[-1:] < "\x80" else 6
+        longest = self._deep[hash(tail[-width:]) & self._mask]
+        if longest:
+            found = self._first(tail, max(0, size - longest), size - width + 1)
+            if found:
+                return found
+        if width == 6:
+            return self._first(tail, max(0, size - 5), size)
+        short = tail[-3:]
+        known = self._short.get(short)
+        if known is None:  # at most a few thousand: the ends of three ASCII characters that texts have
+            known = self._short[short] = self._first(short, 0, len(short))
+        return known
+
+    def _first(self, tail: str, start: int, stop: int) -> str:
+        for at in range(start, stop):
+            if "\x80" <= tail[at] < "\xc0":
+                continue  # inside a character
+            end = tail[at:]
+            if self._goes_on(end):
+                key = self._key_of(end, -1)
+                if key < 0 or self._grows[key]:
+                    return end
+        return ""
+
+    def of_terms(self, live: str) -> str:
+        """The longest end of ``live`` that a term goes on from: a mere companion that may go on holds nothing back."""
+        if not self._phrase_only:
+            return live
+        for at, lead in enumerate(live):
+            if "\x80" <= lead < "\xc0":
+                continue
+            end = live[at:]
+            if end in self._phrase_only or not self._goes_on(end):
+                continue
+            key = self._key_of(end, -1)
+            if key < 0 or self._term_grows[key]:
+                return end
+        return ""
+
+
+def _grow(keys: Sequence[str]) -> bytearray:
+    """Which of the sorted keys begin a longer key."""
+    following = (after.startswith(key) for key, after in zip(keys, islice(keys, 1, None), strict=False))
+    return bytearray((*following, False)[: len(keys)])
+
+
+def _phrase_only(phrases: Iterable[str], terms: Iterable[str]) -> frozenset[str]:
+    """Everything that a phrase may begin with and no term does."""
+    begun = {phrase[:end] for phrase in phrases for end in range(1, len(phrase) + 1)}
+    begun.difference_update(term[:end] for term in terms for end in range(1, len(term)))
+    return frozenset(map(as_bytes, begun))

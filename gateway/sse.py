@@ -49,7 +49,8 @@ class SSEDecoder:
         self._started = False  # past the place where a byte order mark may stand
         self._after_cr = False  # the last event ended with CR CR: an LF that follows belongs to that blank line
         self._failed = False
-        self._idle = False  # started, not failed, nothing buffered, and not after CR CR
+        self.idle = False
+        """Past the first event, not failed, nothing buffered: the next bytes begin an event."""
 
     def feed(self, data: bytes) -> list[SSEEvent]:
         """Take the next bytes and return the events that they complete.
@@ -59,7 +60,7 @@ class SSEDecoder:
                 come from the call that received them; the error then comes from the next call.
         """
         # Nearly every chunk is one whole event of one line: answer that without touching the buffer.
-        if self._idle and data[:6] == b"data: " and data.find(b"\n") == len(data) - 2 and data[-1:] == b"\n":
+        if self.idle and data[:6] == b"data: " and data.find(b"\n") == len(data) - 2 and data[-1:] == b"\n":
             event = _one_line(data)
             if event is not None:
                 return [event]
@@ -71,7 +72,7 @@ class SSEDecoder:
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._failed = True
-        self._idle = False
+        self.idle = False
         if not rest:
             return []
         event = self._parse(rest)
@@ -93,7 +94,7 @@ class SSEDecoder:
             self._failed = True
             if not events:
                 self._check()
-        self._idle = self._started and not self._buffer and not self._after_cr
+        self.idle = self._started and not self._buffer and not self._after_cr
         return events
 
     def _end_of_event(self, start: int) -> int | None:

@@ -16,6 +16,7 @@ from gateway.protocols import jsontext
 from gateway.protocols.arguments import Arguments, Piece
 from gateway.protocols.channels import Channels, TooManyChannels
 from gateway.protocols.openai_shapes import DONE, NO_USAGE, chunk, error_event
+from gateway.protocols.templates import LAZY, Template, Templates, lazy_body
 from gateway.protocols.types import (
     WHOLE,
     Body,
@@ -65,6 +66,7 @@ class OpenAIStreamDecoder:
         self._ended: set[int] = set()
         self._usage_seen = False
         self._texts = 0
+        self._templates = Templates()
         # Of the frame being read:
         self._deltas: list[Delta] = []
         self._pieces: dict[Path, Piece] | None = None
@@ -75,7 +77,25 @@ class OpenAIStreamDecoder:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes in any cut and return the frames that are complete."""
-        return [self._frame(event) for event in self._sse.feed(data)]
+        if self._sse.idle and (match := self._templates.match(data)) is not None:
+            return [self._filled(data, *match)]
+        frames = []
+        for event in self._sse.feed(data):
+            frame = self._frame(event)
+            frames.append(frame)
+            if frame.closes:
+                self._templates.forget()
+            else:
+                self._templates.learn(frame)
+        return frames
+
+    def _filled(self, raw: bytes, template: Template, text: str) -> Frame:
+        """A frame that differs from an earlier one in its text alone."""
+        delta: Delta = tuple.__new__(Delta, (self._channels.speak(template.key), template.path, text, 0, False))
+        closes = self._channels.after_frame(template.choices)
+        if closes:
+            self._templates.forget()
+        return Frame(raw, FrameKind.DATA, (delta,), None, LAZY, template.choices, (), closes)
 
     def finish(self) -> list[Frame]:
         """The upstream closed: what is left, and the characters that half an escape at the very end stood for."""
@@ -226,6 +246,8 @@ class OpenAIStreamDecoder:
 
     def edit(self, frame: Frame, edits: Sequence[Edit], ended: Collection[int] = ()) -> bytes:
         """The frame with these texts replaced and without what belongs to the choices that ended."""
+        if frame.note is LAZY:
+            frame.body, frame.note = lazy_body(frame), None
         if frame.body is None:
             return replace_data(frame.raw, edits[0].text.encode()) if edits and frame.deltas else frame.raw
         gone = [number for number in frame.choices if number in ended]

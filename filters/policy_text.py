@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -11,9 +12,26 @@ from pydantic_core import ErrorDetails
 
 from filters.taxonomy import suggest
 
+_BOOL = "tag:yaml.org,2002:bool"
+_GUESSED = {_BOOL, "tag:yaml.org,2002:timestamp"}
+
 Path = tuple[str | int, ...]
+MAX_DEPTH = 20
+"""Nesting that no policy needs."""
+
 Lines = dict[Path, int]
 """Where each key and item stands, by its path from the root; lines count from 1."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose only booleans are true and false: ``en: no`` is a refusal, and ``on`` is a word."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _GUESSED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
 class PolicyError(ValueError):
@@ -41,8 +59,6 @@ def read_yaml(text: str, name: str) -> tuple[Any, Lines]:
         raise PolicyError(name, line, error.problem or error.context or "no valid YAML") from None
     except yaml.YAMLError as error:
         raise PolicyError(name, None, str(error).splitlines()[0]) from None
-    except RecursionError:
-        raise PolicyError(name, None, "nested too deep") from None
 
 
 class _Reader:
@@ -52,20 +68,25 @@ class _Reader:
         self._lines: Lines = {(): 1}
 
     def read(self) -> tuple[Any, Lines]:
-        self._refuse_aliases()
-        self._loader = yaml.SafeLoader(self._text)
+        self._refuse_bombs()
+        self._loader = _Loader(self._text)
         try:
             node = self._loader.get_single_node()
             return (None if node is None else self._build(node, ())), self._lines
         finally:
             self._loader.dispose()
 
-    def _refuse_aliases(self) -> None:
-        # An alias would be read once here and many times by whoever walks the data: a few lines could become gigabytes.
-        for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+    def _refuse_bombs(self) -> None:
+        # An alias is read once here and many times by whoever walks the data, and the YAML reader's time grows with
+        # the square of the depth: a few lines could keep us busy for hours. Events come as they are read, so this ends.
+        depth = 0
+        for event in yaml.parse(self._text, Loader=_Loader):
+            line = event.start_mark.line + 1 if event.start_mark else None
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else None
                 raise PolicyError(self._name, line, "anchors and aliases are not allowed")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise PolicyError(self._name, line, "nested too deep")
 
     def _build(self, node: yaml.Node, path: Path) -> Any:
         if isinstance(node, yaml.MappingNode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from gateway.proxy.decoding import CannotDecode, Decoding
+from gateway.decoding import CannotDecode, Decoding
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

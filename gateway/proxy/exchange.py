@@ -1,0 +1,296 @@
+"""One request: read, judged, and forwarded or refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from filters.policy import PolicyError
+from filters.types import Action, Direction, OnError
+from gateway.asgi import ClientGone, Receive, Scope, Send
+from gateway.decoding import CannotDecode, Decoding
+from gateway.logs import get_logger
+from gateway.protocols.bodies import Unreadable
+from gateway.protocols.jsontext import AmbiguousJSON, InvalidJSON
+from gateway.protocols.routing import segments
+from gateway.proxy import headers
+from gateway.proxy.answer import Answering
+from gateway.proxy.context import Context
+from gateway.proxy.services import Services
+from gateway.proxy.texts import Findings, decide_guarded
+from gateway.upstream import UpstreamError
+
+_log = get_logger("gateway.proxy")
+
+
+class _Rejected(Exception):  # noqa: N818 - what happened to the request
+    """The request cannot be read as one reader must; it goes no further, except in monitor mode."""
+
+    def __init__(self, status: int, message: str, code: str, *, recorded: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.recorded = recorded  # it could have been an attempt to hide something, so it is on record
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """What goes to the upstream. ``encoding`` is set where the body goes out as it came, unread."""
+
+    body: bytes | AsyncIterator[bytes]
+    kept: bool = True
+    encoding: bytes = b""
+
+
+class Exchange:
+    """Serves one ``http`` scope."""
+
+    def __init__(self, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
+        self._services = services
+        self._receive = receive
+        self._context = Context(services, scope, send)
+
+    async def run(self) -> None:
+        """Answer the request; returns early, with everything closed, when the client leaves."""
+        try:
+            body = await self._read()
+            if not isinstance(body, bytes):  # its rest is still to be received: nobody else may listen
+                await self._guarded(body)
+                return
+            async with asyncio.TaskGroup() as group:
+                watcher = group.create_task(self._until_gone())
+                await self._guarded(body)
+                watcher.cancel()
+        except* ClientGone:
+            pass
+        finally:
+            self._context.close()
+
+    async def _until_gone(self) -> None:
+        """Cancel everything through the task group as soon as the client disconnects."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._context.finished:
+            raise ClientGone
+
+    async def _guarded(self, body: bytes | AsyncIterator[bytes] | _Rejected) -> None:
+        """Moderation's outermost frame: a defect of ours never forwards what was not judged."""
+        context = self._context
+        try:
+            await self._serve(body)
+        except Exception as error:  # noqa: BLE001 - the last resort, and it fails closed
+            # no traceback and no message: either may quote the text
+            _log.error("exchange_failed", decision_id=context.ledger.decision_id, error=type(error).__name__)
+            if not context.started:
+                self._services.metrics.degraded("input")
+                context.note(Action.BLOCK, Action.BLOCK)
+                await context.ledger.own(context.decided(Action.BLOCK, degraded=True), Direction.INPUT)
+                await context.fail(500, "Moderation failed; nothing was delivered.", "moderation_failed")
+
+    async def _serve(self, body: bytes | AsyncIterator[bytes] | _Rejected) -> None:
+        context = self._context
+        try:
+            self._choose_policy()
+            if isinstance(body, _Rejected):
+                raise body
+            outgoing = await self._judge(body)
+        except _Rejected as rejected:
+            if not await self._let_pass(rejected):
+                return
+            outgoing = _Outgoing(b"" if isinstance(body, _Rejected) else body, encoding=self._encoding)
+        if outgoing is not None:
+            await self._forward(context, outgoing)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _encoding(self) -> bytes:
+        return headers.get(self._context.headers, b"content-encoding")
+
+    async def _read(self) -> bytes | AsyncIterator[bytes] | _Rejected:
+        """The body as it was sent; in monitor mode, what is too large to read as a stream."""
+        limit = self._services.max_body
+        declared = headers.get(self._context.headers, b"content-length")
+        monitor = self._context.monitor
+        if declared.isdigit() and int(declared) > limit and not monitor:
+            return self._too_large()
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            pieces.append(piece)
+            size += len(piece)
+            more = message.get("more_body", False)
+            if size > limit:
+                return self._rest(pieces, more=more) if monitor else self._too_large()
+            if not more:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _too_large(self) -> _Rejected:
+        limit = self._services.max_body
+        message = f"The request body is larger than {limit} bytes. Send less, or raise SLUICE_MAX_BODY."
+        return _Rejected(413, message, "body_too_large")
+
+    async def _rest(self, pieces: list[bytes], *, more: bool) -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
+
+    def _choose_policy(self) -> None:
+        context = self._context
+        policy = context.ruleset.policy
+        if not policy.profiles:
+            return
+        wanted = headers.get(context.headers, b"x-sluice-profile").decode("latin-1") or None
+        path = "/" + "/".join(segments(context.raw_path))
+        try:
+            context.profile = policy.choose_profile(path=path, header=wanted)
+        except PolicyError as error:
+            raise _Rejected(400, f"{error.reason}, in the header x-sluice-profile.", "unknown_profile") from None
+        context.policy = policy.profile(context.profile)
+
+    # --- judging -----------------------------------------------------------------------------------------------------
+
+    async def _judge(self, raw: bytes | AsyncIterator[bytes]) -> _Outgoing | None:
+        """Decide on the request; ``None`` where it was answered."""
+        context = self._context
+        if not isinstance(raw, bytes):
+            raise self._too_large()
+        if not raw:
+            self._name_subject()
+            return _Outgoing(b"")
+        plain = self._decode(raw)
+        kind = headers.get(context.headers, b"content-type").decode("latin-1")
+        try:
+            context.body = context.adapter.read_body(plain, kind, strict=True)
+        except AmbiguousJSON as error:
+            raise _Rejected(400, f"The request is ambiguous: {error}.", "ambiguous_json", recorded=True) from None
+        except InvalidJSON as error:
+            raise _Rejected(400, f"The request body is not valid JSON: {error}.", "invalid_json") from None
+        except Unreadable as error:
+            return await self._judge_unreadable(plain, str(error))
+        context.view = context.adapter.read_request(context.body)
+        context.scanned(context.view.coverage)
+        context.ledger.model = context.view.model
+        context.ledger.stream = context.view.stream
+        self._name_subject()
+        if context.view.media and context.policy.media == "block":
+            context.services.metrics.unknown("media", "block")
+            if await self._block_unread():
+                return None
+        findings = await decide_guarded(
+            context.ruleset, Direction.INPUT, context.profile, context.view.parts, self._services.inference
+        )
+        return await self._act(findings, plain)
+
+    def _decode(self, raw: bytes) -> bytes:
+        encoding = self._encoding
+        if not encoding:
+            return raw
+        plain = bytearray()
+        try:
+            decoding = Decoding(encoding)
+            for piece in decoding.feed(raw):
+                plain += piece
+                if len(plain) > self._services.max_body:
+                    raise self._too_large()
+            decoding.finish()
+        except CannotDecode as error:
+            message = f"The request body cannot be decoded: {error}. Use gzip, deflate, br or no content encoding."
+            raise _Rejected(415, message, "unsupported_encoding") from None
+        return bytes(plain)
+
+    def _name_subject(self) -> None:
+        context = self._context
+        user = headers.get(context.headers, b"x-sluice-user")
+        raw = user.decode("utf-8", "replace") or context.view.subject
+        context.ledger.subject = self._services.pseudonym(raw) if raw else None
+
+    async def _judge_unreadable(self, plain: bytes, reason: str) -> _Outgoing | None:
+        context = self._context
+        self._name_subject()
+        blocked = context.policy.unknown == "block"
+        context.unseen("request", blocked=blocked)
+        if blocked and await self._block_unread(f"The request body cannot be scanned: {reason}"):
+            return None
+        return _Outgoing(plain)
+
+    async def _block_unread(self, message: str | None = None) -> bool:
+        """Block what cannot be scanned; false in monitor mode, which only says that it would have."""
+        context = self._context
+        decision = context.decided(Action.BLOCK)
+        context.note(decision.action, decision.would_action)
+        await context.ledger.own(decision, Direction.INPUT)
+        if context.monitor:
+            return False
+        refusal = context.refusal(())
+        if message is not None:
+            hint = "`unknown: pass` in the policy lets it through."
+            await context.fail(400, f"{message}; {hint}", "unreadable_body", refusal)
+        else:
+            await context.block(refusal, context.adapter.refusal(context.view, context.body, refusal))
+        return True
+
+    async def _act(self, findings: Findings, plain: bytes) -> _Outgoing | None:
+        context = self._context
+        if not findings.items:
+            return _Outgoing(plain)
+        context.note_findings(findings, "input")
+        kept = await context.ledger.findings(findings.items, Direction.INPUT)
+        action = findings.action
+        if action is Action.MASK and not kept and context.policy.on_error[Direction.INPUT] is OnError.BLOCK:
+            context.services.metrics.degraded("input")
+            context.note(Action.BLOCK, Action.BLOCK)
+            action = Action.BLOCK
+        if action is Action.BLOCK:
+            refusal = context.refusal(findings.categories)
+            await context.block(refusal, context.adapter.refusal(context.view, context.body, refusal))
+            return None
+        if action is Action.MASK:
+            return _Outgoing(context.adapter.edit(context.body, findings.edits()), kept=False)
+        return _Outgoing(plain)
+
+    async def _let_pass(self, rejected: _Rejected) -> bool:
+        """Answer a request that cannot be read; true in monitor mode, which forwards it as it came."""
+        context = self._context
+        decision = context.decided(Action.BLOCK)
+        context.note(decision.action, decision.would_action)
+        context.unseen("request", blocked=not context.monitor)
+        self._name_subject()
+        if rejected.recorded:
+            await context.ledger.own(decision, Direction.INPUT)
+        if context.monitor and rejected.code != "unknown_profile":
+            return True
+        await context.fail(rejected.status, rejected.message, rejected.code)
+        return False
+
+    # --- forwarding --------------------------------------------------------------------------------------------------
+
+    async def _forward(self, context: Context, outgoing: _Outgoing) -> None:
+        lines = headers.for_upstream(context.headers, body_kept=outgoing.kept)
+        if outgoing.encoding:
+            lines.append((b"content-encoding", outgoing.encoding))
+        try:
+            answer = await self._services.upstream.open(context.method, context.target, lines, outgoing.body)
+        except UpstreamError as error:
+            self._services.metrics.upstream_error(error.kind)
+            await context.fail(error.status, str(error), error.code)
+            return
+        try:
+            await Answering(context, answer).run()
+        except UpstreamError as error:
+            self._services.metrics.upstream_error(error.kind)
+            if not context.started:
+                await context.fail(error.status, str(error), error.code)
+        finally:
+            answer.cancel()

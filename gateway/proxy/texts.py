@@ -1,0 +1,157 @@
+"""Deciding on the texts of a whole body: each text by itself, texts that their reader sees as one together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from filters.ruleset import Ruleset
+from filters.types import Action, Decision, Direction, Match, OnError, Span
+from gateway.judge import judge
+from gateway.logs import get_logger
+from gateway.protocols.types import WHOLE, Edit, TextPart
+from gateway.proxy.ports import Scorer
+
+_log = get_logger("gateway.proxy")
+
+AT_ONCE = 32
+"""Texts whose questions to the classifier are asked together."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """A text about which something was decided: its parts, joined, and the decision with offsets into them."""
+
+    parts: Sequence[TextPart]
+    text: str
+    decision: Decision
+
+    @property
+    def choice(self) -> int:
+        """The choice that the text belongs to."""
+        return self.parts[0].choice
+
+    @property
+    def channel(self) -> str:
+        """What kind of text it is."""
+        return self.parts[0].channel
+
+    @property
+    def gravest(self) -> Match | None:
+        """The match to show: the first of those with the strongest action."""
+        return max(self.decision.matches, key=lambda match: match.action or Action.ALLOW, default=None)
+
+    def edits(self) -> list[Edit]:
+        """The parts with every masked character replaced by ``*``, those that change."""
+        spans = [match.span for match in self.decision.matches if match.action is Action.MASK]
+        edits = []
+        start = 0
+        for part in self.parts:
+            masked = mask(part.text, start, spans)
+            if masked != part.text:
+                edits.append(Edit(part.path, masked))
+            start += len(part.text)
+        return edits
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything that was found in one body."""
+
+    items: list[Finding] = field(default_factory=list)
+
+    @property
+    def action(self) -> Action:
+        """What is done."""
+        return max((item.decision.action for item in self.items), default=Action.ALLOW)
+
+    @property
+    def would(self) -> Action:
+        """What enforcing would have done."""
+        return max((item.decision.would_action for item in self.items), default=Action.ALLOW)
+
+    @property
+    def degraded(self) -> bool:
+        """Whether ``on_error`` decided somewhere."""
+        return any(item.decision.degraded for item in self.items)
+
+    @property
+    def categories(self) -> list[str]:
+        """Of the texts that are blocked, else of all; highest score first."""
+        blocked = [item for item in self.items if item.decision.would_action is Action.BLOCK] or self.items
+        best: dict[str, float] = {}
+        for item in blocked:
+            for code, score in item.decision.categories.items():
+                best[code] = max(score, best.get(code, 0.0))
+        return sorted(best, key=lambda code: (-best[code], code))
+
+    def edits(self) -> list[Edit]:
+        """Replacements for everything that is masked."""
+        return [edit for item in self.items for edit in item.edits()]
+
+
+def mask(text: str, start: int, spans: Sequence[Span]) -> str:
+    """``text``, which stands at offset ``start``, with the characters of these spans replaced by ``*``."""
+    end = start + len(text)
+    for span in spans:
+        left, right = max(span.start, start), min(span.end, end)
+        if left < right:
+            text = text[: left - start] + "*" * (right - left) + text[right - start :]
+    return text
+
+
+def joined(parts: Sequence[TextPart]) -> list[list[TextPart]]:
+    """Parts grouped into texts: one that continues its predecessor belongs to the same text."""
+    groups: list[list[TextPart]] = []
+    for part in parts:
+        if part.continues and groups:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
+async def decide(
+    ruleset: Ruleset, direction: Direction, profile: str | None, parts: Sequence[TextPart], scorer: Scorer
+) -> Findings:
+    """Judge every text of a body; only those with a decision other than a plain allow are returned."""
+    findings = Findings()
+    groups = joined(parts)
+    for start in range(0, len(groups), AT_ONCE):
+        batch = groups[start : start + AT_ONCE]
+        if start:
+            await asyncio.sleep(0)  # a body of very many texts must not stop the streams beside it
+        if ruleset.model_version is None or len(batch) == 1:
+            decided = [await _judge(ruleset, direction, profile, group, scorer) for group in batch]
+        else:
+            decided = await asyncio.gather(*(_judge(ruleset, direction, profile, group, scorer) for group in batch))
+        findings.items += [finding for finding in decided if finding is not None]
+    return findings
+
+
+async def _judge(
+    ruleset: Ruleset, direction: Direction, profile: str | None, parts: list[TextPart], scorer: Scorer
+) -> Finding | None:
+    text = parts[0].text if len(parts) == 1 else "".join(part.text for part in parts)
+    if not text:
+        return None
+    decision = (await judge(ruleset.open(direction, profile, stop_at_block=False), text, scorer)).decision
+    if decision.would_action is Action.ALLOW and not decision.degraded:
+        return None
+    return Finding(parts, text, decision)
+
+
+async def decide_guarded(
+    ruleset: Ruleset, direction: Direction, profile: str | None, parts: Sequence[TextPart], scorer: Scorer
+) -> Findings:
+    """Like ``decide``; where anything raises, the policy's ``on_error`` decides on the whole body."""
+    try:
+        return await decide(ruleset, direction, profile, parts, scorer)
+    except Exception as error:  # noqa: BLE001 - whatever a filter raises, the policy decides; it is never a silent pass
+        _log.error("moderation_failed", error=type(error).__name__)  # its message may quote the text
+        policy = ruleset.policy.profile(profile)
+        would = Action.BLOCK if policy.on_error[direction] is OnError.BLOCK else Action.FLAG
+        action = would if policy.enforce else min(would, Action.FLAG)
+        decision = Decision(action, would, (), ruleset.version, ruleset.model_version, degraded=True)
+        return Findings([Finding([TextPart((), "other", "", WHOLE)], "", decision)])

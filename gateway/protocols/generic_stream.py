@@ -123,10 +123,11 @@ class GenericStreamDecoder:
         if frame.kind is FrameKind.END or not (frame.deltas or frame.body):
             return frame.raw
         kept = {edit.path for edit in edits}
-        changes = list(edits)
+        before = {delta.path: delta.text for delta in frame.deltas}
+        changes = [edit for edit in edits if before.get(edit.path) != edit.text]
         if ended:
             changes += [Edit(delta.path, "") for delta in frame.deltas if delta.path not in kept]
-            if not any(edit.text for edit in changes):
+            if not any(edit.text for edit in edits):
                 return b""
         if not changes:
             return frame.raw

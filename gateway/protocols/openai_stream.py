@@ -249,18 +249,20 @@ class OpenAIStreamDecoder:
         if frame.note is LAZY:
             frame.body, frame.note = lazy_body(frame), None
         if frame.body is None:
-            return replace_data(frame.raw, edits[0].text.encode()) if edits and frame.deltas else frame.raw
-        gone = [number for number in frame.choices if number in ended]
+            return self._edit_text(frame, edits, ended)
+        gone = [number for number in frame.choices if number in ended or WHOLE in ended]
         changes = [edit for edit in edits if edit.path and self._changes(frame, edit)]
-        if not changes and not gone:
+        if not changes and not gone and WHOLE not in ended:
             return frame.raw
         kept = {edit.path for edit in edits if edit.text}
-        if gone:
+        if gone or WHOLE in ended:
             changes += [
                 Edit(delta.path, "")
                 for delta in frame.deltas
-                if delta.key.choice in gone and delta.path and delta.path not in kept
+                if (delta.key.choice in gone or WHOLE in ended) and delta.path and delta.path not in kept
             ]
+        if WHOLE in ended and not kept:
+            return b""
         body = jsontext.replace(frame.body, [self._mapped(frame, edit) for edit in changes])
         if frame.choices:
             body = dict(body)
@@ -270,10 +272,20 @@ class OpenAIStreamDecoder:
         return replace_data(frame.raw, orjson.dumps(body))
 
     @staticmethod
+    def _edit_text(frame: Frame, edits: Sequence[Edit], ended: Collection[int]) -> bytes:
+        """A frame whose data is no JSON (or that has none)."""
+        if not frame.deltas or not frame.raw or frame.kind is FrameKind.END:
+            return frame.raw
+        text = edits[0].text if edits else ("" if WHOLE in ended else frame.deltas[0].text)
+        if text == frame.deltas[0].text:
+            return frame.raw
+        return replace_data(frame.raw, text.encode()) if text else b""
+
+    @staticmethod
     def _changes(frame: Frame, edit: Edit) -> bool:
         piece = frame.note.get(edit.path) if frame.note else None
         if piece is None:
-            return bool(jsontext.get(frame.body, edit.path) != edit.text)
+            return all(delta.path != edit.path or delta.text != edit.text for delta in frame.deltas)
         return bool(piece.text + (piece.tail or "" if piece.held else "") != edit.text)
 
     @staticmethod

@@ -18,11 +18,15 @@ from gateway.store.tables import policies
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRecord:
-    """One policy as it was given: ``body`` is its YAML, ``version`` its content hash."""
+    """One policy as it was given: ``body`` is its YAML, ``version`` its content hash.
+
+    ``base`` is the fingerprint of the policy file that it replaced, empty where there was none.
+    """
 
     id: str
     version: str
     body: str
+    base: str
     author: str
     created_at: datetime
     active: bool
@@ -34,13 +38,13 @@ class Policies:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put(self, body: str, version: str, author: str) -> int:
+    def put(self, body: str, version: str, author: str, base: str = "") -> int:
         """Make a checked policy the active one, keep the others as history; returns the new ruleset revision."""
-        row = {"id": new_id(), "version": version, "body": body, "author": author, "created_at": now_utc()}
+        row = {"id": new_id(), "version": version, "body": body, "base": base, "author": author}
         with self._database.write() as connection:
             revision = counters.advance(connection, counters.RULESETS)
             connection.execute(update(policies).where(policies.c.active).values(active=False))
-            connection.execute(policies.insert().values(**row, active=True))
+            connection.execute(policies.insert().values(**row, created_at=now_utc(), active=True))
         return revision
 
     def active(self) -> PolicyRecord | None:

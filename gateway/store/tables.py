@@ -186,6 +186,7 @@ policies = Table(
     Column("id", String(64), primary_key=True),
     Column("version", String(64), nullable=False),
     Column("body", Text, nullable=False),
+    Column("base", String(64), nullable=False),
     Column("author", CleanText, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("active", Boolean, nullable=False),

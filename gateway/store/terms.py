@@ -135,8 +135,13 @@ class Terms:
 
     def _read_all(self, connection: Connection) -> Sequence[Term]:
         names = ", ".join(f'"{name}"' for name in _NAMES[1:-1])
-        rows = connection.exec_driver_sql(f"SELECT {names} FROM terms ORDER BY imported_at, id")  # noqa: S608 - ours
-        return [_term(row) for row in rows]
+        # The driver's own rows: SQLAlchemy's would double the time that 100,000 terms take.
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(f"SELECT {names} FROM terms ORDER BY imported_at, id")  # noqa: S608 - our own names
+            return [_term(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
 
 
 def _rows(items: Iterable[Term]) -> list[dict[str, Any]]:

@@ -1,0 +1,210 @@
+"""The ruleset that decides now, rebuilt and swapped whole when policy or terms change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from filters.lexicon import Lexicon, LexiconError, Term
+from filters.policy import PolicyError
+from filters.ruleset import Ruleset
+from filters.taxonomy import TaxonomyError
+from gateway.sources import active_policy, fingerprint, read_text, shipped_terms
+from gateway.store import Store, StoreError
+from models.types import Classifier
+
+POLL_S = 0.25
+"""How often the store is asked for its revision: with loading and building, a change counts within two seconds."""
+
+_log = structlog.get_logger(component="moderator")
+
+
+class NotReady(RuntimeError):  # noqa: N818 - a state that passes
+    """No ruleset was built yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a ruleset was built from, as cheap to compare as to ask for."""
+
+    revision: int
+    file: str
+
+
+class Moderator:
+    """Holds the active ruleset. ``current`` is a snapshot: whoever took it keeps it for a stream's whole life.
+
+    Args:
+        store: terms, the policy set through the control plane, and the revision that tells of changes.
+        policy: ``SLUICE_POLICY``; ``None`` means the shipped one.
+        base_lexicon: ``shipped``, or ``none`` for imported terms only.
+        classifier: the model; ``None`` where it is turned off.
+        on_change: told of every ruleset that becomes active.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        policy: Path | None = None,
+        base_lexicon: str = "shipped",
+        classifier: Classifier | None = None,
+        on_change: Callable[[Ruleset], None] | None = None,
+    ) -> None:
+        self.classifier = classifier
+        self._store = store
+        self._policy = policy
+        self._base_lexicon = base_lexicon
+        self._on_change = on_change
+        self._base: Sequence[Term] | None = None
+        self._current: Ruleset | None = None
+        self._seen: _Seen | None = None
+        self._broken = ""
+        self._away = ""
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="sluice-ruleset")
+        self._polling: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def current(self) -> Ruleset:
+        """The active ruleset.
+
+        Raises:
+            NotReady: ``start`` has not returned yet.
+        """
+        if self._current is None:
+            msg = "the ruleset is not built yet"
+            raise NotReady(msg)
+        return self._current
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why this is not, or not up to date: for ``/readyz``. Empty when all is well."""
+        missing = "the ruleset is not built yet" if self._current is None else ""
+        return tuple(problem for problem in (missing, self._broken, self._away) if problem)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a ruleset is active and is what policy and terms say now."""
+        return not self.problems
+
+    async def start(self) -> None:
+        """Build the first ruleset and go on watching.
+
+        Raises:
+            PolicyError: the policy cannot be used.
+            LexiconError: the shipped lexicon cannot be read.
+            StoreError: the store is away, so its terms are unknown.
+        """
+        await self._refresh()
+        self._polling = asyncio.create_task(self._poll(), name="sluice-ruleset-poll")
+
+    async def refresh(self) -> Ruleset:
+        """Take a change now instead of at the next poll; returns what is active then.
+
+        A policy or lexicon that cannot be used leaves the running ruleset as it is and is told in ``problems``.
+        """
+        try:
+            await self._refresh()
+        except (PolicyError, LexiconError, TaxonomyError) as error:
+            self._break(str(error))
+        except StoreError as error:
+            self._lose(str(error))
+        return self.current
+
+    async def close(self) -> None:
+        """Stop watching."""
+        if self._polling is not None:
+            self._polling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._polling
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001 - the task's outermost frame: a defect must not end the watch
+                self._break(f"{type(error).__name__}: {error}")
+
+    async def _refresh(self) -> None:
+        async with self._turn:
+            built = await asyncio.get_running_loop().run_in_executor(self._worker, self._build_if_changed)
+            self._away = ""
+            if built is None:
+                return
+            self._current = built
+            self._broken = ""
+        _log.info("ruleset_active", ruleset=built.version, policy=built.policy.version, model=built.model_version)
+        if self._on_change is not None:
+            self._on_change(built)
+
+    def _break(self, problem: str) -> None:
+        if problem != self._broken:
+            _log.error("ruleset_broken", reason=problem)
+        self._broken = problem
+
+    def _lose(self, problem: str) -> None:
+        if not self._away:
+            _log.warning("ruleset_store_away", reason=problem)
+        self._away = f"store unavailable: {problem}"
+
+    # --- in the worker thread --------------------------------------------------------------------------------------
+
+    def _build_if_changed(self) -> Ruleset | None:
+        seen = _Seen(self._store.rulesets.active_revision(), self._file_state())
+        if seen == self._seen:
+            return None
+        with _no_collection():
+            ruleset = self._build(seen)
+        self._seen = seen
+        return ruleset
+
+    def _build(self, seen: _Seen) -> Ruleset:
+        _, terms = self._store.terms.snapshot()
+        try:
+            policy = active_policy(self._store, self._policy).parse()
+            lexicon = Lexicon([*self._base_terms(), *terms])
+            same = self._current is not None and self._current.lexicon.version == lexicon.version
+            version, labels = (
+                (None, ()) if self.classifier is None else (self.classifier.version, self.classifier.labels)
+            )
+            filters = self._current.filters if same and self._current is not None else None
+            return Ruleset(policy, lexicon, version, labels, filters=filters)
+        except (PolicyError, LexiconError, TaxonomyError):
+            self._seen = seen  # it will not get better before something changes
+            raise
+
+    def _base_terms(self) -> Sequence[Term]:
+        if self._base is None:
+            self._base = () if self._base_lexicon == "none" else shipped_terms()
+        return self._base
+
+    def _file_state(self) -> str:
+        """What the policy file says now. Reading it is cheaper than being wrong about its time of change."""
+        if self._policy is None:
+            return ""
+        try:
+            return fingerprint(read_text(self._policy))
+        except PolicyError as error:
+            return str(error)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """A hundred thousand new terms make the collector look at everything again and again, with the loop waiting."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

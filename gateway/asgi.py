@@ -54,25 +54,39 @@ class Request:
             UnsupportedEncoding: a content encoding other than gzip, deflate, br or identity, or a broken one.
             ClientGone: the client disconnected.
         """
-        try:
-            decoding = Decoding(self.header(b"content-encoding"))
-            body, sent, more = bytearray(), 0, True
-            while more:
-                event = await self._receive()
-                if event["type"] == "http.disconnect":
-                    raise ClientGone
-                data = event.get("body", b"")
-                sent += len(data)
-                for piece in decoding.feed(data):
-                    body += piece
-                    if max(sent, len(body)) > limit:
-                        raise BodyTooLarge
-                more = event.get("more_body", False)
-            decoding.finish()
-        except CannotDecode as error:
-            message = f"The request body cannot be decoded: {error}. Use gzip, deflate, br or no content encoding."
-            raise UnsupportedEncoding(message) from None
-        return bytes(body)
+        pieces, size, more = [], 0, True
+        while more:
+            event = await self._receive()
+            if event["type"] == "http.disconnect":
+                raise ClientGone
+            piece = event.get("body", b"")
+            size += len(piece)
+            if size > limit:
+                raise BodyTooLarge
+            pieces.append(piece)
+            more = event.get("more_body", False)
+        return decode(b"".join(pieces), self.header(b"content-encoding"), limit)
+
+
+def decode(data: bytes, encoding: bytes, limit: int) -> bytes:
+    """Undo a content encoding without ever holding much more than ``limit`` bytes of the result.
+
+    Raises:
+        BodyTooLarge: the result is larger than ``limit``.
+        UnsupportedEncoding: an encoding that is not known, or bytes that are not in it.
+    """
+    plain = bytearray()
+    try:
+        decoding = Decoding(encoding)
+        for piece in decoding.feed(data):
+            plain += piece
+            if len(plain) > limit:
+                raise BodyTooLarge
+        decoding.finish()
+    except CannotDecode as error:
+        message = f"The request body cannot be decoded: {error}. Use gzip, deflate, br or no content encoding."
+        raise UnsupportedEncoding(message) from None
+    return bytes(plain)
 
 
 async def respond(

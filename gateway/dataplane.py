@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
 
 from gateway.asgi import App, Header, Receive, Scope, Send, respond
 from gateway.moderation import PATH as MODERATIONS
+from gateway.protocols.routing import segments
 from gateway.store.records import new_id
 
 Reasons = Callable[[], Awaitable[Sequence[str]]]
@@ -42,8 +43,8 @@ class DataPlane:
             return
         path: str = scope["path"]
         route = self._routes.get(path)
-        if route is None and "moderations" in path.lower():
-            route = self._routes.get(plain_path(path))
+        if route is None and "moderations" in path.casefold():
+            route = self._routes.get("/" + "/".join(segments(path)))
         await (route or self._proxy)(scope, receive, send)
 
     async def _healthz(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -54,7 +55,7 @@ class DataPlane:
         answer = {"status": "not ready" if reasons else "ready", "reasons": reasons}
         await self._own(scope, send, 503 if reasons else 200, answer)
 
-    async def _own(self, scope: Scope, send: Send, status: int, answer: dict[str, object]) -> None:
+    async def _own(self, scope: Scope, send: Send, status: int, answer: Mapping[str, object]) -> None:
         if scope["method"] not in {"GET", "HEAD"}:
             status, answer = (
                 405,
@@ -68,17 +69,6 @@ class DataPlane:
             (b"cache-control", b"no-store"),
         ]
         await respond(send, status, orjson.dumps(answer), headers)
-
-
-def plain_path(path: str) -> str:
-    """A decoded path without what changes its spelling only: doubled slashes, dot segments, case, a last slash."""
-    kept: list[str] = []
-    for segment in path.lower().split("/"):
-        if segment == "..":
-            kept[-1:] = []
-        elif segment not in {"", "."}:
-            kept.append(segment)
-    return "/" + "/".join(kept)
 
 
 class Readiness:

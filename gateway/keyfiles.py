@@ -1,4 +1,4 @@
-"""The data folder, and the secret that Sluice generates into it once, a file of mode 0600."""
+"""The data folder, and the keys that Sluice generates into it once, files of mode 0600."""
 
 from __future__ import annotations
 
@@ -30,23 +30,32 @@ def secret_key(settings: Settings) -> str:
     """The secret key: the setting, or the one generated once into the data folder."""
     if settings.secret_key:
         return settings.secret_key
-    return _generated(settings.data_dir / "secret.key")
+    return _generated(settings.data_dir / "secret.key", "SECRET_KEY")[0]
 
 
-def _generated(path: Path) -> str:
+def admin_key(settings: Settings) -> tuple[str, bool]:
+    """The first admin key, and whether it was generated just now (then it is to be printed, once)."""
+    if settings.admin_key:
+        return settings.admin_key, False
+    return _generated(settings.data_dir / "admin.key", "ADMIN_KEY")
+
+
+def _generated(path: Path, name: str) -> tuple[str, bool]:
     try:
         if value := _read_key(path):
-            return value
+            return value, False
+        fresh = secrets.token_urlsafe(32)
         draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
+            file.write(fresh + "\n")
             file.flush()
             os.fsync(file.fileno())
         _put_once(draft, path)
-        return _read_key(path)
+        value = _read_key(path)
     except OSError as error:
-        raise SettingsError(PREFIX + "SECRET_KEY", f"{path} cannot be used: {error.strerror}") from None
+        raise SettingsError(PREFIX + name, f"{path} cannot be used: {error.strerror}") from None
+    return value, value == fresh
 
 
 def _put_once(draft: Path, path: Path) -> None:

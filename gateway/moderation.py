@@ -150,7 +150,8 @@ class Moderation:
         if decision.would_action is Action.ALLOW:
             return
         user = request.header(b"x-sluice-user").decode("latin-1")
-        span = decision.matches[0].span if decision.matches else None
+        gravest = max(decision.matches, key=lambda match: match.action or Action.ALLOW, default=None)
+        text = excerpt(result.question.text, gravest.span.start, gravest.span.end) if gravest else None
         await self._recorder.record(
             Violation(
                 id=new_id(),
@@ -161,7 +162,7 @@ class Moderation:
                 would_action=decision.would_action.label,
                 categories=decision.categories,
                 matches=match_records(decision.matches),
-                excerpt=excerpt(result.question.text, span.start if span else 0, span.end if span else 0),
+                excerpt=text,
                 api=API,
                 path=PATH,
                 model=body.model,

@@ -215,7 +215,7 @@ SPECS: tuple[Spec, ...] = (
         None,
         "first admin key of the control plane",
         secret=True,
-        unset="generated, printed once",
+        unset="generated into the data folder, printed once",
     ),
     Spec(
         "moderation_keys",

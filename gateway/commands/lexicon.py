@@ -52,7 +52,7 @@ def export(
     """Write the imported terms as `import` reads them."""
     with terminal.problems():
         if shipped:
-            from gateway.shipping import shipped_terms
+            from gateway.sources import shipped_terms
 
             terms: Iterable[Term] = shipped_terms()
         else:

@@ -19,12 +19,12 @@ def validate(
 ) -> None:
     """Check a policy file against the schema and the category codes."""
     with terminal.problems():
-        from gateway.shipped import read_policy
+        from filters.policy import Policy
+        from gateway.sources import SHIPPED_POLICY, read_text
 
-        path = file or load_settings().policy
-        policy = read_policy(path)
-    name = "the shipped policy" if path is None else str(path)
-    terminal.say(f"{name} is valid: version {policy.version}, mode {policy.mode}, {len(policy.profiles)} profiles")
+        path = file or load_settings().policy or SHIPPED_POLICY
+        policy = Policy.parse_yaml(read_text(path), str(path))
+    terminal.say(f"{path} is valid: version {policy.version}, mode {policy.mode}, {len(policy.profiles)} profiles")
 
 
 @app.command()
@@ -36,14 +36,15 @@ def show(
     with terminal.problems():
         import yaml
 
-        from gateway.commands.opened import active_policy
+        from gateway.commands.judging import policy_in_force
 
-        policy, origin = active_policy(load_settings())
+        source = policy_in_force(load_settings())
+        policy = source.parse()
         data = policy.profile(profile).model_dump(mode="json", by_alias=True, exclude_none=True)
     if as_json:
         terminal.say_json(data)
         return
-    terminal.note(f"# version {policy.version}, from {origin}")
+    terminal.note(f"# version {policy.version}, from {source.name}")
     terminal.say(yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip())
 
 

@@ -2,7 +2,7 @@ import httpx
 import pytest
 
 from gateway.asgi import respond
-from gateway.dataplane import DataPlane, Readiness, plain_path
+from gateway.dataplane import DataPlane, Readiness
 
 pytestmark = pytest.mark.anyio
 
@@ -73,17 +73,12 @@ async def test_every_other_path_goes_to_the_proxy(client, path):
         "/v1/%6doderations",
         "/v1/./moderations",
         "/v1/x/../moderations",
+        "/../v1/moderations;x=1",
     ],
 )
 async def test_spelling_tricks_do_not_pass_the_endpoint_by(client, path):
     """However its path is spelt, the moderation endpoint answers."""
     assert (await client.get("http://sluice" + path)).text == "moderation"
-
-
-def test_a_plain_path_never_leaves_the_root():
-    """Dot segments above the root are dropped."""
-    assert plain_path("/../../v1/moderations") == "/v1/moderations"
-    assert plain_path("") == "/"
 
 
 async def test_readiness_is_asked_at_most_once_in_a_while():

@@ -142,20 +142,25 @@ def test_the_command_line_wins(tmp_path):
     assert settings.origins["port"] == "command line"
 
 
-def test_a_generated_secret_stays_the_same_and_is_private(tmp_path):
-    """The secret is made once and is readable by its owner only."""
+def test_generated_keys_stay_the_same_and_are_private(tmp_path):
+    """Secret and admin key are made once, readable by their owner only; the admin key is new only once."""
     settings = load(tmp_path, data_dir=str(tmp_path / "data"))
     keyfiles.prepare_data_dir(settings)
     assert keyfiles.secret_key(settings) == keyfiles.secret_key(settings)
-    assert stat.S_IMODE((settings.data_dir / "secret.key").stat().st_mode) == 0o600
+    key, fresh = keyfiles.admin_key(settings)
+    assert fresh
+    assert keyfiles.admin_key(settings) == (key, False)
+    for path in settings.data_dir.glob("*.key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(settings.data_dir.glob(".*"))
 
 
-def test_a_given_secret_is_used_and_never_written(tmp_path):
-    """A secret from the settings wins and leaves no file."""
-    settings = load(tmp_path, data_dir=str(tmp_path / "data"), secret_key="a" * 16)
+def test_given_keys_are_used_and_never_written(tmp_path):
+    """Keys from the settings win and leave no file."""
+    settings = load(tmp_path, data_dir=str(tmp_path / "data"), secret_key="a" * 16, admin_key="b" * 16)
     keyfiles.prepare_data_dir(settings)
     assert keyfiles.secret_key(settings) == "a" * 16
+    assert keyfiles.admin_key(settings) == ("b" * 16, False)
     assert not list(settings.data_dir.glob("*.key"))
 
 

@@ -1,0 +1,249 @@
+"""The composition root: the one place that builds every part and joins them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from gateway import keyfiles, logs, serving
+from gateway.asgi import App
+from gateway.auth import Authenticator
+from gateway.classifiers import load_classifier
+from gateway.crypto import Cipher
+from gateway.dataplane import DataPlane, Readiness
+from gateway.inference import Inference
+from gateway.metrics import Metrics
+from gateway.moderation import Moderation
+from gateway.moderator import Moderator
+from gateway.problems import explain
+from gateway.proxy import Proxy
+from gateway.proxy.ports import UpstreamClient
+from gateway.recorder import Recorder
+from gateway.settings import Settings, SettingsError
+from gateway.store import Store, StoreError
+from gateway.workers import Job, Role, run_group
+from models.types import Classifier
+
+_log = logs.get_logger("gateway.app")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything that the two planes of one process share."""
+
+    settings: Settings
+    metrics: Metrics
+    cipher: Cipher
+    store: Store
+    recorder: Recorder
+    moderator: Moderator
+    inference: Inference
+    upstream: UpstreamClient
+
+    async def reasons(self) -> Sequence[str]:
+        """Why this process cannot do its work; empty where it can."""
+        found = [*self.moderator.problems, *self.recorder.problems]
+        if not found:
+            try:
+                await asyncio.to_thread(self.store.ping)
+            except StoreError as error:
+                found.append(f"store unavailable: {error}")
+        return found
+
+
+def open_upstream(settings: Settings) -> UpstreamClient:
+    """The model API that the settings name, or the built-in demo."""
+    if settings.upstream is None:
+        from gateway.demo import DemoUpstream
+
+        return DemoUpstream()
+    from gateway.upstream import Upstream
+
+    return Upstream(
+        settings.upstream,
+        key=settings.upstream_key,
+        connect_timeout=settings.upstream_connect_timeout,
+        idle_timeout=settings.upstream_timeout,
+    )
+
+
+@contextlib.asynccontextmanager
+async def services(settings: Settings, classifier: Classifier | None) -> AsyncIterator[Services]:
+    """Open everything in the order of need; close it in reverse, the records last."""
+    metrics = Metrics()
+    cipher = Cipher(keyfiles.secret_key(settings))
+    async with contextlib.AsyncExitStack() as stack:
+        store = Store(settings.database_url, cipher)
+        stack.callback(store.close)
+        recorder = Recorder(store, settings.spool_dir, cipher, on_spooled=metrics.spool)
+        stack.push_async_callback(recorder.close)
+        recorder.start()
+        moderator = Moderator(
+            store,
+            policy=settings.policy,
+            base_lexicon=settings.base_lexicon,
+            classifier=classifier,
+            on_change=lambda ruleset: metrics.ruleset(ruleset.version, ruleset.model_version),
+        )
+        stack.push_async_callback(moderator.close)
+        await moderator.start()
+        deadline_s = settings.inference_deadline_ms / 1000
+        inference = Inference(classifier, deadline_s=deadline_s, observe=metrics.inference)
+        stack.push_async_callback(inference.close)
+        upstream = open_upstream(settings)
+        stack.push_async_callback(upstream.close)
+        yield Services(
+            settings=settings,
+            metrics=metrics,
+            cipher=cipher,
+            store=store,
+            recorder=recorder,
+            moderator=moderator,
+            inference=inference,
+            upstream=upstream,
+        )
+
+
+def data_plane(parts: Services, readiness: Readiness) -> App:
+    """The application on the data plane's port."""
+    settings = parts.settings
+    moderation = Moderation(
+        moderator=parts.moderator,
+        inference=parts.inference,
+        recorder=parts.recorder,
+        pseudonym=parts.cipher.pseudonym,
+        keys=settings.moderation_keys,
+        max_body=settings.max_body,
+        metrics=parts.metrics,
+    )
+    proxy = Proxy(
+        upstream=parts.upstream,
+        moderator=parts.moderator,
+        inference=parts.inference,
+        recorder=parts.recorder,
+        pseudonym=parts.cipher.pseudonym,
+        max_body=settings.max_body,
+        metrics=parts.metrics,
+    )
+    return DataPlane(
+        proxy=proxy,
+        moderation=moderation,
+        reasons=readiness.reasons,
+        ruleset_version=lambda: parts.moderator.current.version,
+    )
+
+
+def control_plane(parts: Services) -> App:
+    """The application on the control plane's port."""
+    from gateway.admin import create_app
+
+    app: App = create_app(
+        store=parts.store,
+        authenticator=Authenticator(parts.store, keyfiles.admin_key(parts.settings)[0]),
+        moderator=parts.moderator,
+        settings=parts.settings,
+        render_metrics=parts.metrics.render,
+    )
+    return app
+
+
+async def serve_planes(
+    settings: Settings,
+    data: socket.socket | None,
+    control: socket.socket | None,
+    on_started: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    """Serve one or both planes of this process until ``stop``.
+
+    Raises:
+        StartError: something that is needed is missing or broken.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            classifier = load_classifier(settings)
+            parts = await stack.enter_async_context(services(settings, classifier))
+        except Exception as error:
+            if (problem := explain(error)) is None:
+                raise
+            raise serving.StartError(problem) from error
+        readiness = Readiness(parts.reasons)
+        planes = []
+        if data is not None:
+            planes.append(serving.Plane(data_plane(parts, readiness), data, settings.grace_s))
+        if control is not None:
+            planes.append(serving.Plane(control_plane(parts), control, serving.CONTROL_GRACE_S))
+        draining = asyncio.create_task(_drain(stop, readiness))
+        try:
+            await serving.serve(planes, stop, on_started)
+        finally:
+            draining.cancel()
+
+
+async def _drain(stop: asyncio.Event, readiness: Readiness) -> None:
+    await stop.wait()
+    readiness.draining = True
+
+
+async def serve_job(job: Job, on_started: Callable[[], None], stop: asyncio.Event) -> None:
+    """What a process of a group does."""
+    data = job.listener if job.role is Role.DATA else None
+    control = job.listener if job.role is Role.CONTROL else None
+    await serve_planes(job.settings, data, control, on_started, stop)
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve until a signal.
+
+    Raises:
+        SettingsError, StoreError, StartError: something is missing, broken or taken; the message says what to change.
+    """
+    logs.configure(settings.log_level)
+    data, control = serving.bind_planes(settings)
+    with data, control:
+        new_key = prepare(settings)
+        lines = banner(settings, serving.url_of(data), serving.url_of(control), new_key)
+
+        def started() -> None:
+            for line in lines:
+                say(line)
+
+        if settings.workers > 1:
+            run_group(settings, data, control, serve_job, started)
+        else:
+            serving.run(lambda stop: serve_planes(settings, data, control, started, stop))
+
+
+def prepare(settings: Settings) -> str | None:
+    """Make data folder, secret, schema and first admin key, once for all processes; the key where it is new."""
+    keyfiles.prepare_data_dir(settings)
+    try:
+        cipher = Cipher(keyfiles.secret_key(settings))
+        store = Store(settings.database_url, cipher)
+    except ValueError as error:
+        raise SettingsError("SLUICE_DATABASE_URL", str(error)) from None
+    try:
+        store.migrate()
+    finally:
+        store.close()
+    key, fresh = keyfiles.admin_key(settings)
+    return key if fresh else None
+
+
+def banner(settings: Settings, data: str, control: str, new_key: str | None) -> list[str]:
+    """What a newcomer sees: where things are, and one line to try."""
+    upstream = settings.upstream or "built-in demo model (set SLUICE_UPSTREAM to moderate your own)"
+    lines = [
+        "Sluice is running.",
+        f"  data plane     {data}   (point your client's base URL at {data}/v1)",
+        f"  control plane  {control}",
+        f"  upstream       {upstream}",
+    ]
+    if new_key is not None:
+        lines.append(f"  admin key      {new_key}   (shown this once)")
+    body = '{"model":"demo","messages":[{"role":"user","content":"你好"}]}'
+    lines.append(f"Try: curl {data}/v1/chat/completions -H 'content-type: application/json' -d '{body}'")
+    return lines

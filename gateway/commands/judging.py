@@ -1,0 +1,54 @@
+"""Judging one text in a command, without a server and its event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from filters.lexicon import Lexicon, Term
+from filters.ruleset import Ruleset, Scorer, ScoringError
+from filters.types import Decision, Direction, ScoreNeeded, Scores
+from gateway.classifiers import load_classifier
+from gateway.commands.opened import open_store
+from gateway.settings import Settings
+from gateway.sources import SHIPPED_POLICY, PolicySource, active_policy, read_text, shipped_terms
+from models.types import Classifier, ClassifierError, Segment
+
+
+def policy_in_force(settings: Settings) -> PolicySource:
+    """The policy that a server with these settings uses. A database that does not exist yet is not created."""
+    return _stored(settings)[0]
+
+
+def judge_text(settings: Settings, text: str, direction: Direction, profile: str | None) -> Decision:
+    """The decision that a server with these settings would take on a whole text."""
+    source, imported = _stored(settings)
+    base = () if settings.base_lexicon == "none" else shipped_terms()
+    classifier = load_classifier(settings)
+    version, labels = (None, ()) if classifier is None else (classifier.version, classifier.labels)
+    ruleset = Ruleset(source.parse(), Lexicon([*base, *imported]), version, labels)
+    return ruleset.moderate(text, direction, profile, None if classifier is None else _scorer(classifier))
+
+
+def _stored(settings: Settings) -> tuple[PolicySource, Sequence[Term]]:
+    if _absent(settings.database_url):
+        path = settings.policy or SHIPPED_POLICY
+        return PolicySource(read_text(path), str(path), "file" if settings.policy else "shipped"), []
+    with open_store(settings) as store:
+        return active_policy(store, settings.policy), store.terms.all()
+
+
+def _absent(database_url: str) -> bool:
+    parts = urlsplit(database_url)
+    return parts.scheme.startswith("sqlite") and not Path(parts.path[1:]).exists()
+
+
+def _scorer(classifier: Classifier) -> Scorer:
+    def score(question: ScoreNeeded) -> Scores:
+        try:
+            return classifier.score([Segment(question.text, question.context)])[0]
+        except ClassifierError as error:
+            raise ScoringError(str(error)) from error
+
+    return score

@@ -1,0 +1,251 @@
+import csv
+import io
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.crypto import Cipher
+from gateway.store import Store, Violation
+from gateway.store.records import new_id
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret of many characters"
+
+
+@pytest.fixture
+def sluice(tmp_path, monkeypatch):
+    """Run a command in an empty folder, with nothing of this machine's environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SLUICE_SECRET_KEY", SECRET)
+
+    def run(*arguments, code=0, stdin=None):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+        assert "Traceback" not in result.stderr
+        return result
+
+    return run
+
+
+@pytest.fixture
+def store(tmp_path, sluice):
+    """The store that the commands work on."""
+    sluice("migrate")
+    opened = Store(f"sqlite:///{tmp_path / 'data' / 'sluice.db'}", Cipher(SECRET))
+    yield opened
+    opened.close()
+
+
+def violation(**changes):
+    """A violation with something in every field."""
+    values = {
+        "id": new_id(),
+        "decision_id": new_id(),
+        "created_at": datetime.now(UTC),
+        "direction": "input",
+        "action": "block",
+        "would_action": "block",
+        "categories": {"A1.d": 1.0},
+        "matches": ({"start": 3, "end": 5, "category": "A1.d", "source": "keyword", "rule": "炸药", "score": 1.0},),
+        "excerpt": "教我做炸药",
+        "api": "openai.chat",
+        "path": "/v1/chat/completions",
+        "ruleset": "r1",
+    }
+    return Violation(**{**values, **changes})
+
+
+def test_help_comes_without_arguments(sluice):
+    """`sluice` alone shows what there is."""
+    shown = sluice("--help").stdout
+    for command in ("serve", "check", "config", "policy", "lexicon", "violations", "model", "migrate", "key"):
+        assert command in shown
+
+
+def test_bad_usage_is_2(sluice):
+    """An unknown option or command is a usage error on stderr."""
+    for arguments in (["serve", "--prot", "1"], ["nothing"], ["key", "create", "--scope", "king"]):
+        assert sluice(*arguments, code=2).stderr
+
+
+def test_start_up_imports_nothing_heavy():
+    """A command that only prints does not wait for the model, the server or the database to be imported."""
+    program = "import sys, gateway.cli; print([n for n in {heavy} if n in sys.modules])"
+    heavy = ["onnxruntime", "sqlalchemy", "fastapi", "aiohttp", "jieba", "numpy", "uvicorn", "pydantic"]
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(heavy=heavy)], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_python_m_gateway_is_sluice():
+    """The module runs as the console script does."""
+    done = subprocess.run([sys.executable, "-m", "gateway", "--help"], check=True, capture_output=True, cwd=ROOT)
+    assert b"sluice" in done.stdout
+
+
+def test_config_prints_every_setting_with_its_origin(sluice, tmp_path):
+    """Each setting has a line with its value and origin; secrets are hidden."""
+    (tmp_path / "sluice.yaml").write_text("port: 9000\n")
+    shown = sluice("config").stdout
+    assert SECRET not in shown
+    lines = {line.split()[0]: line for line in shown.splitlines()}
+    assert "9000" in lines["SLUICE_PORT"]
+    assert "sluice.yaml" in lines["SLUICE_PORT"]
+    assert "(hidden)" in lines["SLUICE_SECRET_KEY"]
+    assert "environment (SLUICE_SECRET_KEY)" in lines["SLUICE_SECRET_KEY"]
+    assert {row["setting"] for row in json.loads(sluice("config", "--json").stdout)} == set(lines)
+
+
+def test_a_bad_setting_is_one_line_on_stderr(sluice, monkeypatch):
+    """The error names the setting; no traceback."""
+    monkeypatch.setenv("SLUICE_UPSTREAM", "not a url")
+    result = sluice("config", code=1)
+    assert "SLUICE_UPSTREAM" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_misspelt_setting_is_said(sluice, monkeypatch):
+    """A variable that looks like a setting and is none is a note on stderr."""
+    monkeypatch.setenv("SLUICE_UPSTRAEM", "http://x")
+    assert "did you mean SLUICE_UPSTREAM" in sluice("config").stderr
+
+
+def test_migrate_twice(sluice):
+    """The first run creates the schema, the second has nothing to do."""
+    assert "brought up to date" in sluice("migrate").stdout
+    assert "is up to date" in sluice("migrate").stdout
+
+
+def test_an_unwritable_data_folder_is_said(sluice, tmp_path, monkeypatch):
+    """The message names the setting."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "file" / "x"))
+    assert "SLUICE_DATA_DIR" in sluice("migrate", code=1).stderr
+
+
+def test_a_database_that_is_away_is_said(sluice, monkeypatch):
+    """An unreachable PostgreSQL is one line, without the password."""
+    monkeypatch.setenv("SLUICE_DATABASE_URL", "postgresql://u:pa55word@127.0.0.1:1/db")
+    shown = sluice("violations", "list", code=1).stderr
+    assert shown.startswith("sluice: ")
+    assert "pa55word" not in shown
+
+
+def test_keys_are_made_listed_and_revoked(sluice, store):
+    """The key goes to stdout alone, so that a script can take it; a revoked one is no key any more."""
+    key = sluice("key", "create", "--scope", "review", "--name", "alice").stdout.strip()
+    record = store.keys.verify(key)
+    assert (record.scope, record.name) == ("review", "alice")
+    assert key not in sluice("key", "list").stdout
+    assert "alice" in sluice("key", "list").stdout
+    sluice("key", "revoke", record.id)
+    assert store.keys.verify(key) is None
+    assert json.loads(sluice("key", "list", "--json").stdout)[0]["revoked_at"]
+    assert "key list" in sluice("key", "revoke", record.id, code=1).stderr
+
+
+def test_violations_are_listed_newest_first(sluice, store):
+    """The list shows what, when and why; filters narrow it."""
+    old = datetime.now(UTC) - timedelta(days=3)
+    store.violations.insert_many([violation(), violation(created_at=old, direction="output", action="mask")])
+    lines = sluice("violations", "list").stdout.splitlines()
+    assert len(lines) == 3
+    assert "炸药" in lines[1]
+    assert len(sluice("violations", "list", "--since", "24h").stdout.splitlines()) == 2
+    assert len(sluice("violations", "list", "--action", "mask").stdout.splitlines()) == 2
+    assert len(sluice("violations", "list", "--category", "A2").stdout.splitlines()) == 1
+    (item,) = json.loads(sluice("violations", "list", "--direction", "output", "--json").stdout)["items"]
+    assert item["action"] == "mask"
+    assert sluice("violations", "list", "--since", "yesterday-ish", code=2)
+
+
+def test_violations_are_exported(sluice, store, tmp_path):
+    """CSV has every field of a record and no cell that a spreadsheet would run; JSONL is one object a line."""
+    store.violations.insert_many([violation(excerpt="=HYPERLINK(1)"), violation()])
+    rows = list(csv.DictReader(io.StringIO(sluice("violations", "export").stdout)))
+    assert len(rows) == 2
+    assert {row["excerpt"] for row in rows} == {"'=HYPERLINK(1)", "教我做炸药"}
+    assert json.loads(rows[0]["categories"]) == {"A1.d": 1.0}
+    sluice("violations", "export", tmp_path / "out.jsonl", "--format", "jsonl")
+    items = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert {item["excerpt"] for item in items} == {"=HYPERLINK(1)", "教我做炸药"}
+
+
+TERMS = (
+    "term,category,action,match,unless,with,within,note\n炸药,A1.d,block,,炸药味,,,own\n赌场,A1.h.gambling,,word,,,,\n"
+)
+
+
+def test_a_lexicon_goes_in_and_out(sluice, store, tmp_path):
+    """What was imported is exported the same, as CSV and as JSONL, and the ruleset is activated."""
+    (tmp_path / "terms.csv").write_text("\ufeff" + TERMS)
+    before = store.rulesets.active_revision()
+    assert "imported 2 terms" in sluice("lexicon", "import", tmp_path / "terms.csv").stdout
+    assert store.rulesets.active_revision() > before
+    exported = sluice("lexicon", "export").stdout
+    assert "炸药,A1.d,block,substring,炸药味,,,own" in exported
+    sluice("lexicon", "export", tmp_path / "out.jsonl")
+    assert "imported 2 terms" in sluice("lexicon", "import", "--replace", tmp_path / "out.jsonl").stdout.replace(
+        "replaced all by", "imported"
+    )
+    assert sluice("lexicon", "export").stdout == exported
+    assert "赌场" in sluice("lexicon", "list", "--category", "A1.h").stdout
+    assert "炸药" not in sluice("lexicon", "list", "--category", "A1.h").stdout
+
+
+def test_import_adds_and_replace_replaces(sluice, store, tmp_path):
+    """Without --replace earlier terms stay; with it they go."""
+    (tmp_path / "a.csv").write_text("term,category\n甲甲,A1.d\n")
+    (tmp_path / "b.csv").write_text("term,category\n乙乙,A1.d\n")
+    sluice("lexicon", "import", tmp_path / "a.csv")
+    sluice("lexicon", "import", tmp_path / "b.csv")
+    assert store.terms.count() == 2
+    sluice("lexicon", "import", "--replace", tmp_path / "a.csv")
+    assert [term.term for term in store.terms.all()] == ["甲甲"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (TERMS.encode() + "枪,nonsense,,,,,,\n".encode(), "terms.csv:4: unknown category"),
+        (b"word,category\nx,A1.d\n", "terms.csv:1:"),
+        (b"term,category\nok,A1.d\n\xff\xfe,A1.d\n", "terms.csv:3: not UTF-8"),
+    ],
+)
+def test_a_malformed_row_takes_nothing(sluice, store, tmp_path, content, says):
+    """The error names file, line and reason, and not even the good rows before it are taken."""
+    (tmp_path / "terms.csv").write_bytes(content)
+    assert says in sluice("lexicon", "import", tmp_path / "terms.csv", code=1).stderr
+    assert store.terms.count() == 0
+
+
+def test_a_missing_file_is_said(sluice, tmp_path):
+    """The message names the file."""
+    assert "none.csv" in sluice("lexicon", "import", tmp_path / "none.csv", code=1).stderr
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_terms_are_imported_in_seconds(sluice, store, tmp_path):
+    """The import of a large lexicon stays within its budget of 5 seconds (10 allowed on a busy machine)."""
+    digits = "零一二三四五六七八九"
+    rows = ("".join(digits[int(d)] for d in f"{n:06d}") + ",A1.d,,,,,," for n in range(100_000))
+    (tmp_path / "big.csv").write_text(TERMS.splitlines()[0] + "\n" + "\n".join(rows) + "\n")
+    started = time.perf_counter()
+    sluice("lexicon", "import", tmp_path / "big.csv")
+    assert time.perf_counter() - started < 10
+    assert store.terms.count() == 100_000
+
+
+def test_the_policy_schema_is_json(sluice):
+    """Editors get a JSON Schema that names every key."""
+    schema = json.loads(sluice("policy", "schema").stdout)
+    assert {"mode", "on_block", "on_error", "unknown", "categories", "profiles"} <= set(schema["properties"])

@@ -7,13 +7,13 @@ So verdict, matches and delivered text are functions of the whole text, whatever
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Protocol
 
 from filters.classifier import ClassifierFilter, ClassifierScanner, InvalidScoresError
 from filters.policy import Policy
+from filters.turns import Turn, Turns, is_certain
 from filters.types import (
     Action,
     Blocked,
@@ -67,9 +67,6 @@ class _State(Enum):
 
 _LIVE = (_State.OPEN, _State.FINISHED)
 
-_Waiting = tuple[tuple[int, int, str, str], int, Match | None]
-"""A match that waits for its turn, by canonical order; no match where scoring of what begins there failed."""
-
 
 class ModerationStream:
     """The engine over one text. Not thread-safe: one owner feeds it.
@@ -101,7 +98,6 @@ class ModerationStream:
         "_quick",
         "_rules",
         "_scanners",
-        "_sequence",
         "_state",
         "_stop",
         "_waiting",
@@ -139,8 +135,7 @@ class ModerationStream:
         self.cleared = 0
         self._front = 0  # lowest watermark of the scanners
         self._wall: int | None = None  # start of the first block where blocks do not stop
-        self._waiting: list[_Waiting] = []
-        self._sequence = 0
+        self._waiting = Turns()
         self._found: list[Match] = []
         self._early: set[Match] = set()  # masks told before their turn came
         self._degraded = False
@@ -253,9 +248,7 @@ class ModerationStream:
         span = classifier.close(ticket).span
         if self._state not in _LIVE:
             return ()
-        # In the place that its match would have had, so that what wins does not depend on when the failure is told.
-        self._sequence += 1
-        heapq.heappush(self._waiting, ((span.start, span.end, "", ""), self._sequence, None))
+        self._waiting.add_failure(span)
         return self._advance(classifier.ask())
 
     # --- inside -----------------------------------------------------------------------------------------------
@@ -279,18 +272,15 @@ class ModerationStream:
             action = rule.action if match.action is None else match.action
             if action is Action.ALLOW or match.score < rule.threshold:
                 continue
-            resolved = Match(match.span, match.category, match.source, match.rule, match.score, action)
-            self._sequence += 1
-            heapq.heappush(self._waiting, (match.order, self._sequence, resolved))
+            self._waiting.add(Match(match.span, match.category, match.source, match.rule, match.score, action))
 
     def _advance(self, asked: Sequence[Event]) -> Sequence[Event]:
         """Act on what has become certain, then clear what nothing can reach any more."""
         events: list[Event] = []
         if self.received - self._front > self._max_held and self._state is _State.OPEN:
             self._give_up_holding(events)
-        while self._waiting and self._state in _LIVE and self._is_certain(self._waiting[0]):
-            order, _, match = heapq.heappop(self._waiting)
-            self._act(match, order[0], events)
+        while self._state in _LIVE and (turn := self._waiting.pop_if(self._has_come)):
+            self._act(turn, events)
         if self._state in _LIVE:
             events += asked
             self._clear(events)
@@ -298,19 +288,17 @@ class ModerationStream:
             events += self._clear_to(self.received)
         return events
 
-    def _is_certain(self, waiting: _Waiting) -> bool:
-        """Whether nothing that is still to come can precede it in canonical order."""
-        start, end = waiting[0][:2]
-        if start >= self._front and not all(_has_passed(scanner, start) for scanner in self._scanners):
-            return False
-        return self._classifier is None or self._classifier.comes_after(start, end)
+    def _has_come(self, turn: Turn) -> bool:
+        scanners = () if turn.start < self._front else self._scanners
+        return is_certain(turn, scanners, self._classifier)
 
-    def _act(self, match: Match | None, start: int, events: list[Event]) -> None:
+    def _act(self, turn: Turn, events: list[Event]) -> None:
+        match = turn.match
         if match is None:
             self._degraded = True
             if self._on_error is OnError.BLOCK:
                 self._failed_closed = True
-                self._stop_at(start, events)
+                self._stop_at(turn.start, events)
             return
         self._found.append(match)
         if self._enforce and match.action is Action.MASK:
@@ -319,7 +307,7 @@ class ModerationStream:
         elif not (self._enforce and self._stop and match.action is Action.BLOCK):
             events.append(Flagged(match))
         if match.action is Action.BLOCK:
-            self._stop_at(start, events)
+            self._stop_at(turn.start, events)
 
     def _stop_at(self, start: int, events: list[Event]) -> None:
         """Let a block that begins at ``start`` take effect: end the stream, stop looking, or only clear no further."""
@@ -340,17 +328,17 @@ class ModerationStream:
         upto = self._front
         if self._classifier is not None:
             upto = min(upto, self._classifier.watermark + self._exposure)
-        for order, _, match in self._waiting:
-            if (match is None and self._on_error is OnError.BLOCK) or (match and match.action is Action.BLOCK):
-                upto = min(upto, order[0])
         if self._exposure:
+            block = self._waiting.first_block(failures_block=self._on_error is OnError.BLOCK)
+            upto = upto if block is None else min(upto, block)
             self._tell_masks_early(upto, events)
         events += self._clear_to(upto)
 
     def _tell_masks_early(self, upto: int, events: list[Event]) -> None:
         """Tell masks before their turn where an exposure limit lets their characters leave before it."""
-        for order, _, match in sorted(self._waiting):
-            if match and match.action is Action.MASK and order[0] < upto and match not in self._early:
+        for turn in self._waiting:
+            match = turn.match
+            if match and match.action is Action.MASK and turn.start < upto and match not in self._early:
                 self._early.add(match)
                 events.append(Masked(match))
 
@@ -383,21 +371,9 @@ class ModerationStream:
             self._state = _State.BLOCKED
             return events
         while self._waiting and self._state is _State.FINISHED:  # what was found before the failure still counts
-            order, _, match = heapq.heappop(self._waiting)
-            self._act(match, order[0], events)
+            self._act(self._waiting.pop(), events)
         if self._state is not _State.BLOCKED:
             self._failed_closed = self._failed_closed or self._on_error is OnError.BLOCK
             self._state = _State.BLIND
             events += self._clear_to(self.received)
         return events
-
-
-def _has_passed(scanner: Scanner, start: int) -> bool:
-    """Whether a scanner can return no more match that begins at ``start`` or before, and ends by now.
-
-    A scanner that waits at ``start`` only for a longer match to complete may say so by an ``undecided`` offset, the
-    start of its earliest match that is complete but not confirmed: a longer match comes later in canonical order.
-    """
-    if scanner.watermark != start:
-        return scanner.watermark > start
-    return bool(getattr(scanner, "undecided", start) > start)

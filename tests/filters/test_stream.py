@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.classifier import CLAUSE_ENDS, SEGMENT_CHARS
-from filters.lexicon import Lexicon
+from filters.lexicon import Lexicon, MatchMode, Term
 from filters.policy import Policy
 from filters.ruleset import Ruleset
 from filters.stream import StreamEndedError
@@ -680,7 +680,7 @@ def answer(reader, data):
     reader.resolve(ticket, judge(reader.questions[ticket].text))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.tuples(terms, terms), texts, policies, st.booleans(), st.data())
 def test_verdict_and_delivered_text_are_those_of_the_whole_text(both, text, policy, classify, data):
     """However the text is cut and whoever answers first, the client sees the same and the record says the same."""
@@ -697,7 +697,7 @@ def test_verdict_and_delivered_text_are_those_of_the_whole_text(both, text, poli
         assert reader.blocked.decision == reader.stream.decision()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(terms, texts, policies)
 def test_whole_and_character_by_character_agree(plain, text, policy):
     """The two extremes of chunking give one verdict."""
@@ -714,7 +714,7 @@ def test_whole_and_character_by_character_agree(plain, text, policy):
     assert readers[0] == readers[1]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(terms, texts)
 def test_nothing_is_held_longer_than_necessary(plain, text):
     """A held character has a continuation of the text that makes it part of a match."""
@@ -729,7 +729,7 @@ def test_nothing_is_held_longer_than_necessary(plain, text):
             assert any(word.startswith(held) and word != held for word in words)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(terms, texts, st.integers(0, 30), st.data())
 def test_an_exposure_limit_is_kept_to(plain, text, limit, data):
     """Never more than the limit leaves unscored, no keyword block ever does, and the matches stay the same."""
@@ -743,7 +743,7 @@ def test_an_exposure_limit_is_kept_to(plain, text, limit, data):
     assert len(reader.out) <= min([*keyword_blocks, len(text)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(terms, texts, policies, st.data())
 def test_monitor_records_what_enforcing_does(plain, text, policy, data):
     """Monitor and enforce see the same matches and would do the same; monitor delivers every character."""
@@ -759,7 +759,7 @@ def test_monitor_records_what_enforcing_does(plain, text, policy, data):
     assert decision.action <= Action.FLAG
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(terms, texts, policies, st.data())
 def test_failures_are_decided_by_place_not_by_time(plain, text, policy, data):
     """Which tickets failed decides the outcome; in which order answers and failures came does not."""
@@ -779,3 +779,64 @@ def test_failures_are_decided_by_place_not_by_time(plain, text, policy, data):
                 reader.resolve(ticket, judge(reader.questions[ticket].text))
         outcomes.add((reader.out, reader.stream.decision()))
     assert len(outcomes) == 1
+
+
+# --- the lexicon's own filters ----------------------------------------------------------------------------------------
+
+NOISY = "炸药鸡毒大麻烦 ，。\u200b*炸藥ＳＭsm\n"
+lexicon_terms = st.lists(
+    st.builds(
+        Term,
+        st.text("炸药鸡毒大麻sm", min_size=1, max_size=4),
+        st.sampled_from([WEAPONS, GAMBLING]),
+        action=actions,
+        match=st.sampled_from([MatchMode.SUBSTRING, MatchMode.WORD]),
+        unless=st.sampled_from([(), ("大麻烦",), ("鸡毒",)]),
+    ),
+    max_size=5,
+    unique_by=lambda term: (term.term, term.category),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(lexicon_terms, st.text(NOISY, max_size=60), policies, st.booleans(), st.data())
+def test_a_lexicon_decides_the_same_for_every_chunking(lexicon, text, policy, classify, data):
+    """With noise, variants, word boundaries and exceptions: one verdict and one delivered text for every chunking."""
+    rules = Ruleset(Policy.parse(policy), Lexicon(lexicon), "model-1", list(MODEL.values()))
+    whole = Reader(rules.open(OUT, classify=classify))
+    whole.feed(text)
+    if whole.blocked is None:
+        whole.finish()
+    while whole.blocked is None and whole.questions:
+        ticket = next(iter(whole.questions))
+        whole.resolve(ticket, judge(whole.questions[ticket].text))
+    reader = run(rules.open(OUT, classify=classify), text, data, classify)
+    assert reader.out == whole.out
+    assert reader.stream.decision() == whole.stream.decision()
+    collected = rules.moderate(text, OUT, scorer=(lambda question: judge(question.text)) if classify else None)
+    blocks = [match.span.start for match in collected.matches if match.action is Action.BLOCK]
+    assert len(reader.out) == min(blocks, default=len(text))
+
+
+@settings(max_examples=100, deadline=None)
+@given(terms, st.text("炸药鸡毒否", max_size=40), st.data())
+def test_a_lexicon_of_plain_terms_is_what_the_oracle_says(plain, text, data):
+    """Plain terms in plain text: the oracle's matches and text, and nothing held without a reason."""
+    rules = Ruleset(Policy(), Lexicon([Term(term, code, action) for term, code, action in plain]))
+    told, delivered = oracle(text, (Terms(*plain),), rules.policy, classify=False)
+    reader = run(rules.open(OUT), text, data, classify=False)
+    assert reader.out == delivered
+    assert reader.stream.decision().matches == told
+    stream = rules.open(OUT)
+    for end in range(1, len(delivered) + 1):
+        stream.feed(text[end - 1])
+        held = text[stream.cleared : end]
+        assert not held or any(term.startswith(held) and term != held for term, _, _ in plain)
+
+
+def test_the_design_transcript_with_the_lexicon():
+    """The transcript of the design holds with the real filters."""
+    stream = Ruleset(Policy(), Lexicon([Term("炸药", WEAPONS)])).open(OUT)
+    first, second, third, (block,) = transcript(stream, "他买了炸", "鸡", "和炸", "药")
+    assert (first, second, third) == ([Cleared(3)], [Cleared(5)], [Cleared(6)])
+    assert block.decision.matches[0].span == Span(6, 8)

@@ -1,0 +1,91 @@
+"""The order in which matches are acted on: each in its turn, once nothing can come before it any more."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from filters.classifier import ClassifierScanner
+from filters.types import Action, Match, Scanner, Span
+
+
+class Turn(NamedTuple):
+    """A match that waits; no match where the scoring of what stands there failed."""
+
+    order: tuple[int, int, str, str]
+    number: int
+    match: Match | None
+
+    @property
+    def start(self) -> int:
+        """Where it begins in the text."""
+        return self.order[0]
+
+
+class Turns:
+    """What waits, by canonical order."""
+
+    __slots__ = ("_heap", "_number")
+
+    def __init__(self) -> None:
+        self._heap: list[Turn] = []
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(sorted(self._heap))
+
+    def add(self, match: Match) -> None:
+        """Queue a match."""
+        self._push(match.order, match)
+
+    def add_failure(self, span: Span) -> None:
+        """Queue a failure in the place that a match would have had: what wins must not depend on when it is told."""
+        self._push((span.start, span.end, "", ""), None)
+
+    def _push(self, order: tuple[int, int, str, str], match: Match | None) -> None:
+        self._number += 1
+        heapq.heappush(self._heap, Turn(order, self._number, match))
+
+    def pop(self) -> Turn:
+        """Take the first."""
+        return heapq.heappop(self._heap)
+
+    def pop_if(self, is_certain: Callable[[Turn], bool]) -> Turn | None:
+        """Take the first if its turn has come."""
+        return self.pop() if self._heap and is_certain(self._heap[0]) else None
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._heap.clear()
+
+    def first_block(self, *, failures_block: bool) -> int | None:
+        """Where the first block that waits begins, ``None`` where none does."""
+        starts = [
+            turn.start
+            for turn in self._heap
+            if (turn.match.action is Action.BLOCK if turn.match is not None else failures_block)
+        ]
+        return min(starts, default=None)
+
+
+def is_certain(turn: Turn, scanners: Sequence[Scanner], classifier: ClassifierScanner | None) -> bool:
+    """Whether nothing that is still to come can precede this in canonical order."""
+    start, end = turn.order[:2]
+    if not all(_has_passed(scanner, start) for scanner in scanners):
+        return False
+    return classifier is None or classifier.comes_after(start, end)
+
+
+def _has_passed(scanner: Scanner, start: int) -> bool:
+    """Whether a scanner can return no more match that begins at ``start`` or before, and ends by now.
+
+    A scanner that waits at ``start`` only for a longer match to complete may say so by an ``undecided`` offset, the
+    start of its earliest match that is complete but not confirmed: a longer match comes later in canonical order.
+    """
+    if scanner.watermark != start:
+        return scanner.watermark > start
+    return bool(getattr(scanner, "undecided", start) > start)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from filters.keyword_index import NO_GAPS, PLAIN, Index
 from filters.lexicon import Lexicon
-from filters.normalise import DROPPED, IGNORABLE, Folder
+from filters.normalise import DROPPED, IGNORABLE, Folder, kept_offsets
 from filters.tokenised import Candidate, Context, checks_of, decide
 from filters.types import Filter, Match, Scanner, Source, Span
 
@@ -71,7 +71,7 @@ class KeywordScanner:
         return self._take()
 
     def _feed(self, chunk: str) -> Sequence[Match]:
-        context = self._context
+        context, tails = self._context, self._index.live
         marked, kept = self._folder.feed(chunk)
         context.text += marked
         self._scan.set(kept, False)
@@ -80,8 +80,8 @@ class KeywordScanner:
             self._take_hits(hits, marked, kept)
         if kept:
             self._bytes += len(kept)
-            self._live = self._index.live.of(self._live + kept)
-        self.watermark = self._start_of(self._index.live.of_terms(self._live))
+            self._live = tails.of(self._live + kept)
+        self.watermark = self._start_of(tails.of_terms(self._live))
         if self._pending:
             context.horizon = self._start_of(self._live)
             self._settle()
@@ -95,7 +95,7 @@ class KeywordScanner:
         """Turn byte offsets into character offsets, and hits into matches, candidates and companions."""
         context, index = self._context, self._index
         begin = context.total - len(marked)
-        offsets = [at for at, char in enumerate(marked, begin) if char not in DROPPED]
+        offsets = kept_offsets(marked, begin)
         characters = after = 0
         for last_byte, key in hits:
             upto = last_byte + 1 - self._bytes
@@ -162,7 +162,10 @@ class KeywordScanner:
         end = context.base + len(context.text)
         if not live:
             return end
-        return _back(context, end - len(self._folder.run), _characters(live))
+        run = self._folder.run
+        if len(live) == 3 and not run and live > "\xe0":
+            return end - 1  # one ideograph, by far the most frequent case
+        return _back(context, end - len(run), _characters(live))
 
 
 def _characters(read: str) -> int:

@@ -21,6 +21,7 @@ from filters.types import Action
 NO_GAPS: frozenset[int] = frozenset()
 PLAIN = Condition()
 _WORD = Condition(word=True)
+_INNER = "".join(map(chr, range(0x80, 0xC0)))  # bytes inside a character
 _NEVER = "\x0f"  # stands in no folded text; an automaton must not be empty
 
 
@@ -152,18 +153,20 @@ class LiveTails:
 
     def of(self, tail: str) -> str:
         """The longest end of ``tail`` that a key goes on from, or nothing."""
-        size = len(tail)
-        width = 4 if tail[-1:] < "\x80" else 6
+        size, last = len(tail), tail[-1:]
+        if last < " ":
+            return ""  # nothing goes on across a sentence end or a wide gap
+        width = 4 if last < "\x80" else 6
         longest = self._deep[hash(tail[-width:]) & self._mask]
         if longest:
             found = self._first(tail, max(0, size - longest), size - width + 1)
             if found:
                 return found
-        if width == 6:
-            return self._first(tail, max(0, size - 5), size)
         short = tail[-3:]
+        if width == 6 and tail[-5:-3].strip(_INNER):
+            return self._first(tail, max(0, size - 5), size)  # what is left is not just one ideograph
         known = self._short.get(short)
-        if known is None:  # at most a few thousand: the ends of three ASCII characters that texts have
+        if known is None:  # the ideographs and the triples of ASCII characters that texts end in: some thousands
             known = self._short[short] = self._first(short, 0, len(short))
         return known
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -143,12 +143,14 @@ class Folder:
         else:
             marked = mark(chunk)
             folded = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
-        kept = _without_dropped(marked.encode())
-        gap = folded < ord(" ")
-        if (self.run and gap[0]) or (gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3]).any():
-            return self._bounded(marked, kept)
+        if self.run and marked[0] < " ":
+            return self._bounded(marked, _without_dropped(marked.encode()))
+        gap = (folded < ord(" ")) & (folded != ord(BREAK))
+        wide = np.flatnonzero(gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3])
+        if len(wide):
+            marked = _bound_at(marked, wide.tolist())
         self.run = marked[len(marked.rstrip(DROPPED)) :]
-        return marked, kept
+        return marked, _without_dropped(marked.encode())
 
     def _bounded(self, marked: str, kept: str) -> tuple[str, str]:
         """The same with the bound on gaps enforced, looking back at the gap that the chunk before ended in."""
@@ -159,6 +161,19 @@ class Folder:
             return marked, kept
         marked = bounded[len(whole) - len(marked) :]
         return marked, _without_dropped(marked.encode())
+
+
+def _bound_at(marked: str, places: Iterable[int]) -> str:
+    """Enforce the bound on the gaps that begin at the first of each row of neighbouring places."""
+    pieces: list[str] = []
+    done = 0
+    for place in places:
+        if place >= done:
+            found = _RUN.match(marked, place)
+            if found:
+                pieces += marked[done:place], _raise_separators(found)
+                done = found.end()
+    return "".join((*pieces, marked[done:]))
 
 
 def _without_dropped(data: bytes) -> str:
@@ -184,6 +199,15 @@ def _raise_separators(found: re.Match[str]) -> str:
     return "".join(out)
 
 
+def kept_offsets(marked: str, begin: int) -> Sequence[int]:
+    """The offsets of those characters of a marked text that are not dropped, the text's first being ``begin``."""
+    if len(marked) < _LONG:
+        return [at for at, char in enumerate(marked, begin) if char not in DROPPED]
+    codes = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
+    offsets = np.flatnonzero((codes > ord(NEWLINE)) | (codes == ord(BREAK))) + begin
+    return memoryview(offsets)  # its items are Python integers, made only where one is read
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
     """A folded text: ``text[i]`` is what the original character at ``offsets[i]`` folds to, gaps dropped.
@@ -198,7 +222,7 @@ class Folded:
 def fold(text: str) -> Folded:
     """Fold a whole text."""
     marked, kept = Folder().feed(text)
-    return Folded(kept.encode("latin-1").decode(), tuple(i for i, char in enumerate(marked) if char not in DROPPED))
+    return Folded(kept.encode("latin-1").decode(), tuple(kept_offsets(marked, 0)))
 
 
 @dataclass(frozen=True, slots=True)

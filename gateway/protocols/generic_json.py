@@ -69,7 +69,7 @@ class GenericJSON:
         return RequestView(
             parts,
             coverage,
-            stream=is_object and body.get("stream") is True,
+            stream=is_object and jsontext.is_on(body.get("stream")),
             model=model if isinstance(model, str) else None,
             subject=user if isinstance(user, str) and user else None,
             media=isinstance(body, bodies.Multipart) and body.files,

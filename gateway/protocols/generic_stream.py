@@ -76,7 +76,7 @@ class GenericStreamDecoder:
             deltas = self._read(body)
         except orjson.JSONDecodeError:
             return self._text(event, data)
-        except TooManyChannels:
+        except (TooManyChannels, jsontext.InvalidJSON):
             return Frame(event.raw, FrameKind.UNKNOWN, (), orjson.loads(data))
         closes = self._channels.after_frame((WHOLE,) if deltas else ())
         kind = FrameKind.DATA if deltas else FrameKind.PASS

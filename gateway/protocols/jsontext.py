@@ -16,6 +16,8 @@ from gateway.protocols.types import KEY, Body, Edit, Path
 MAX_DEPTH = 250
 """Nesting that is read. orjson writes at most 254 levels, and what cannot be written cannot be masked."""
 
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+
 # One string of a JSON text that is known to be valid, and whether it is a key. Possessive: linear on any input.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?+')
 
@@ -63,7 +65,7 @@ def _reason(raw: bytes, error: orjson.JSONDecodeError) -> InvalidJSON:
     if "surrogate" in text:
         return AmbiguousJSON(f"half a surrogate pair in a string ({where})")
     if "depth" in text:
-        return InvalidJSON(f"nested deeper than {MAX_DEPTH} levels")
+        return InvalidJSON(_TOO_DEEP)
     if not raw.strip(b" \t\r\n"):
         return InvalidJSON("the body is empty")
     return InvalidJSON(f"not valid JSON ({where})")
@@ -72,7 +74,7 @@ def _reason(raw: bytes, error: orjson.JSONDecodeError) -> InvalidJSON:
 def _refuse_duplicates(raw: bytes, body: Body) -> None:
     # What parses and prints to the very same bytes has no key twice: true of nearly every client's compact JSON.
     try:
-        if orjson.dumps(body) == raw:
+        if orjson.dumps(body) == raw and raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH:
             return
     except (orjson.JSONEncodeError, RecursionError):
         pass  # too deep to print; counted below
@@ -84,8 +86,7 @@ def _refuse_duplicates(raw: bytes, body: Body) -> None:
 
 def _count_keys(node: Body, depth: int) -> int:
     if depth > MAX_DEPTH:
-        msg = f"nested deeper than {MAX_DEPTH} levels"
-        raise InvalidJSON(msg)
+        raise InvalidJSON(_TOO_DEEP)
     if isinstance(node, dict):
         return len(node) + sum(
             _count_keys(value, depth + 1) for value in node.values() if isinstance(value, dict | list)
@@ -98,11 +99,16 @@ def _count_keys(node: Body, depth: int) -> int:
 def strings(node: Body, path: Path = (), *, keys: bool = False) -> Iterator[tuple[Path, str]]:
     """Every string value (and with ``keys`` every object key) below ``node``, in document order, with its path.
 
-    Iterative, so that depth costs memory and never a ``RecursionError``. Empty strings are left out.
+    Iterative, so that depth never is a ``RecursionError``. Empty strings are left out.
+
+    Raises:
+        InvalidJSON: nested deeper than ``MAX_DEPTH``.
     """
     stack: list[tuple[Path, Body]] = [(path, node)]
     while stack:
         at, value = stack.pop()
+        if len(at) > MAX_DEPTH + 2:  # the path of a key is two longer
+            raise InvalidJSON(_TOO_DEEP)
         if isinstance(value, str):
             if value:
                 yield at, value
@@ -113,6 +119,13 @@ def strings(node: Body, path: Path = (), *, keys: bool = False) -> Iterator[tupl
                     stack.append(((*at, KEY, name), name))
         elif isinstance(value, list):
             stack.extend(((*at, number), value[number]) for number in range(len(value) - 1, -1, -1))
+
+
+def is_on(value: Body) -> bool:
+    """Whether a server takes this value of a boolean field for true; many are lenient."""
+    return (
+        value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "1", "yes", "on"))
+    )
 
 
 def get(body: Body, path: Path) -> Body:
@@ -181,6 +194,7 @@ __all__ = [
     "AmbiguousJSON",
     "InvalidJSON",
     "get",
+    "is_on",
     "read_json",
     "read_json_tolerant",
     "replace",

@@ -153,7 +153,7 @@ class OpenAIChat:
         return RequestView(
             parts,
             Coverage.PARTIAL if media else Coverage.FULL,
-            stream=body.get("stream") is True,
+            stream=jsontext.is_on(body.get("stream")),
             model=model if isinstance(model, str) else None,
             subject=_subject(body),
             choices=choices if type(choices) is int and choices > 0 else 1,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.protocols.openai_stream import OpenAIStreamDecoder
+from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_opaque
 from gateway.protocols.types import Body, ChannelKey, Delta, Path, Refusal
 
 _CHOICE = frozenset(("index", "delta", "logprobs", "finish_reason"))
-_OPAQUE = frozenset(("id", "type", "index", "format", "signature", "data", "expires_at"))
 _ROLES = frozenset(("assistant", "tool", "user", "system", "developer"))
 # Shared by nearly every frame, so made once: the path of the first choice's content.
 _CONTENT_PATH: Path = ("choices", 0, "delta", "content")
@@ -90,7 +89,7 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
         for name, value in part.items():
             if name in ("thinking", "summary"):
                 channel = "reasoning"
-            if isinstance(value, str) and name not in _OPAQUE and value:
+            if isinstance(value, str) and value and not is_opaque(name, value):
                 self._say(ChannelKey(number, channel, f"{path[3]}.{place}.{name}"), (*path, name), value)
             elif isinstance(value, dict | list):
                 self._say_all(number, (*path, name), value)
@@ -123,7 +122,7 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
         for name, value in audio.items():
             if name == "transcript" and isinstance(value, str) and value:
                 self._say(ChannelKey(number, "content", "audio"), (*path, name), value)
-            elif name not in _OPAQUE:
+            elif not is_opaque(name, value):
                 self._say_all(number, (*path, name), value)
 
     def _read_logprobs(self, number: int, path: Path, logprobs: Body, content: str | None) -> None:

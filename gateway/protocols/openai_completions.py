@@ -56,7 +56,7 @@ class OpenAICompletions:
         return RequestView(
             parts,
             _coverage(parts, unread=tokens),
-            stream=body.get("stream") is True,
+            stream=jsontext.is_on(body.get("stream")),
             model=model if isinstance(model, str) else None,
             subject=user if isinstance(user, str) and user else None,
             choices=max(1, number or 1) * (1 if tokens else max(1, len(prompts))),

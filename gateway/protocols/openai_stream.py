@@ -15,6 +15,7 @@ import orjson
 from gateway.protocols import jsontext
 from gateway.protocols.arguments import Arguments, Piece
 from gateway.protocols.channels import Channels, TooManyChannels
+from gateway.protocols.openai_edit import edit_frame
 from gateway.protocols.openai_shapes import DONE, NO_USAGE, chunk, error_event
 from gateway.protocols.templates import LAZY, Template, Templates, lazy_body
 from gateway.protocols.types import (
@@ -29,17 +30,25 @@ from gateway.protocols.types import (
     Refusal,
     RequestView,
 )
-from gateway.sse import SSEDecoder, SSEEvent, replace_data
+from gateway.sse import SSEDecoder, SSEEvent
 
 _HEADER = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 _TOP = frozenset((*_HEADER, "choices", "obfuscation"))
 _RATINGS = frozenset(("safe", "low", "medium", "high"))  # the whole vocabulary of Azure's content_filter_results
 _IDENTIFIER = re.compile(r"[\w.:/@+=-]{0,256}", re.ASCII)
+# Labels, ids and signatures of a delta; their values are skipped while they look like such.
+_OPAQUE = frozenset(("id", "type", "index", "format", "signature", "data", "expires_at"))
+_OPAQUE_VALUE = re.compile(r"[\w.:/@+=-]*", re.ASCII)
 
 
 def is_identifier(value: object) -> bool:
     """Whether a value of an id field is one: no words, no spaces, nothing to moderate."""
     return not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is not None
+
+
+def is_opaque(name: object, value: object) -> bool:
+    """Whether a field of a delta is a label, an id or a signature: nothing that anybody reads."""
+    return name in _OPAQUE and (not isinstance(value, str) or _OPAQUE_VALUE.fullmatch(value) is not None)
 
 
 class NotUnderstood(ValueError):  # noqa: N818 - named for what happened
@@ -122,7 +131,7 @@ class OpenAIStreamDecoder:
             if event.event == "error" or (type(body) is dict and "error" in body):
                 return self._read_error(event.raw, body)
             choices: Sequence[int] = self._read_chunk(body)
-        except (NotUnderstood, TooManyChannels, TypeError, AttributeError, KeyError, IndexError):
+        except (NotUnderstood, TooManyChannels, jsontext.InvalidJSON, TypeError, AttributeError, KeyError, IndexError):
             return self._unknown(event.raw, body)
         deltas = self._deltas
         closes = self._channels.after_frame(choices if deltas else (), self._ends)
@@ -221,7 +230,8 @@ class OpenAIStreamDecoder:
     def _say_all(self, number: int, path: Path, value: Body) -> None:
         """Every string below an unknown field that may grow from frame to frame."""
         for at, text in jsontext.strings(value, path):
-            self._say(ChannelKey(number, "other", ".".join(map(str, (*at[:1], *at[2:])))), at, text)
+            if not is_opaque(at[-1], text):
+                self._say(ChannelKey(number, "other", ".".join(map(str, (*at[:1], *at[2:])))), at, text)
 
     def _read_repeated(self, choice: int, path: Path, value: Body) -> None:
         """Every string of a field beside the text: each is a text by itself, and read once while it stays the same."""
@@ -240,7 +250,10 @@ class OpenAIStreamDecoder:
         return Delta(ChannelKey(choice, channel, f"{'.'.join(map(str, path))}#{self._texts}"), path, text, 0, True)
 
     def _all_isolated(self, body: Body, channel: str) -> list[Delta]:
-        return [self._isolated(WHOLE, channel, path, text) for path, text in jsontext.strings(body)]
+        try:
+            return [self._isolated(WHOLE, channel, path, text) for path, text in jsontext.strings(body)]
+        except jsontext.InvalidJSON:
+            return []  # too deep to be read: the policy's ``unknown`` decides on the frame
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -248,67 +261,7 @@ class OpenAIStreamDecoder:
         """The frame with these texts replaced and without what belongs to the choices that ended."""
         if frame.note is LAZY:
             frame.body, frame.note = lazy_body(frame), None
-        if frame.body is None:
-            return self._edit_text(frame, edits, ended)
-        gone = [number for number in frame.choices if number in ended or WHOLE in ended]
-        changes = [edit for edit in edits if edit.path and self._changes(frame, edit)]
-        if not changes and not gone and WHOLE not in ended:
-            return frame.raw
-        kept = {edit.path for edit in edits if edit.text}
-        if gone or WHOLE in ended:
-            changes += [
-                Edit(delta.path, "")
-                for delta in frame.deltas
-                if (delta.key.choice in gone or WHOLE in ended) and delta.path and delta.path not in kept
-            ]
-        if WHOLE in ended and not kept:
-            return b""
-        body = jsontext.replace(frame.body, [self._mapped(frame, edit) for edit in changes])
-        if frame.choices:
-            body = dict(body)
-            body["choices"] = self._edit_choices(frame, body["choices"], changes, kept, gone)
-            if not body["choices"] and not body.get("usage"):
-                return b""
-        return replace_data(frame.raw, orjson.dumps(body))
-
-    @staticmethod
-    def _edit_text(frame: Frame, edits: Sequence[Edit], ended: Collection[int]) -> bytes:
-        """A frame whose data is no JSON (or that has none)."""
-        if not frame.deltas or not frame.raw or frame.kind is FrameKind.END:
-            return frame.raw
-        text = edits[0].text if edits else ("" if WHOLE in ended else frame.deltas[0].text)
-        if text == frame.deltas[0].text:
-            return frame.raw
-        return replace_data(frame.raw, text.encode()) if text else b""
-
-    @staticmethod
-    def _changes(frame: Frame, edit: Edit) -> bool:
-        piece = frame.note.get(edit.path) if frame.note else None
-        if piece is None:
-            return all(delta.path != edit.path or delta.text != edit.text for delta in frame.deltas)
-        return bool(piece.text + (piece.tail or "" if piece.held else "") != edit.text)
-
-    @staticmethod
-    def _mapped(frame: Frame, edit: Edit) -> Edit:
-        piece = frame.note.get(edit.path) if frame.note else None
-        return edit if piece is None else Edit(edit.path, piece.rewrite(edit.text))
-
-    def _edit_choices(
-        self, frame: Frame, choices: list[Body], changes: Sequence[Edit], kept: set[Path], gone: Collection[int]
-    ) -> list[Body]:
-        touched = {edit.path[1] for edit in changes if edit.path[0] == "choices"}
-        out = []
-        for position, number in enumerate(frame.choices):
-            choice = choices[position]
-            if number in gone:
-                if not any(path[:2] == ("choices", position) for path in kept):
-                    self._dropped(number, choice)
-                    continue
-                choice = {**choice, "finish_reason": None}
-            if position in touched or number in gone:
-                choice = self._withhold(choice)
-            out.append(choice)
-        return out
+        return edit_frame(frame, edits, ended, self._withhold, self._dropped)
 
     def _dropped(self, number: int, choice: Body) -> None:
         """A choice's part of a frame was left out."""
@@ -341,15 +294,14 @@ class OpenAIStreamDecoder:
         return error_event(status, message, code, refusal)
 
     def _chunk_header(self, refusal: Refusal | None) -> dict[str, Any]:
-        if self._header is not None:
-            header = dict(zip(_HEADER, self._header, strict=True))
-            return {name: value for name, value in header.items() if value is not None and is_identifier(value)}
+        said = dict(zip(_HEADER, self._header or (None,) * len(_HEADER), strict=True))
         return {
             "id": self.id_prefix + (refusal.decision_id if refusal else ""),
             "object": self.object_name,
             "created": refusal.created if refusal else 0,
             "model": self._request.model or "",
+            **{name: value for name, value in said.items() if isinstance(value, str | int) and is_identifier(value)},
         }
 
 
-__all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_identifier"]
+__all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_identifier", "is_opaque"]

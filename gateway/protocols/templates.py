@@ -65,7 +65,7 @@ class Templates:
         plain = frame.kind is FrameKind.DATA and not (
             frame.ends or frame.media or frame.note or delta.last or delta.held
         )
-        if not plain or not delta.path or not _is_one_line(frame.raw):
+        if not plain or not delta.path or not _is_one_line(frame.raw) or frame.body["choices"][0].get("logprobs"):
             return
         self._learnt += 1
         template = _make(frame, delta)

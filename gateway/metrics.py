@@ -13,6 +13,9 @@ from pathlib import Path
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+# twice the series, for times that nobody asks for
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -55,7 +58,6 @@ class Metrics:
         self._violations = self._counter("violations", "violations recorded", ("direction", "action", "category"))
         self._segments = self._counter("inference_segments", "segments scored", ())
         self._inference = self._histogram("inference_seconds", "time of one classifier batch", _SECONDS)
-        self._overhead = self._histogram("overhead_seconds", "time that a request spent in moderation", _SECONDS)
         self._spool = self._gauge("spool_records", "violations waiting in the spool", ())
         self._streams = self._gauge("open_streams", "streamed answers in progress", ())
         self._ruleset = self._gauge("ruleset_info", "the active ruleset", ("version", "model"))
@@ -104,10 +106,6 @@ class Metrics:
         """One classifier batch ended."""
         self._inference.observe(seconds)
         self._segments.inc(segments)
-
-    def overhead(self, seconds: float) -> None:
-        """Time that one request spent in Sluice's own work."""
-        self._overhead.observe(seconds)
 
     def spool(self, records: int) -> None:
         """Violations that wait for the database to come back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -13,9 +14,10 @@ from filters import taxonomy
 from filters.policy import PolicyError
 from filters.ruleset import Ruleset
 from filters.types import Action, Decision
-from gateway.asgi import ClientGone, Receive, Request, Scope, Send, respond
+from gateway.asgi import ClientGone, Header, Receive, Request, Scope, Send, respond
 from gateway.crypto import excerpt
 from gateway.judge import Judgement, Scorer, judge
+from gateway.logs import get_logger
 from gateway.metrics import Metrics
 from gateway.moderation_request import ModerationRequest, Question, RequestError, read_request
 from gateway.proxy.ports import Recorder
@@ -26,6 +28,8 @@ from models.types import Classifier
 
 API = "openai.moderations"
 PATH = "/v1/moderations"
+
+_log = get_logger("gateway.moderation")
 
 
 class Moderator(Protocol):
@@ -49,6 +53,20 @@ class _Result:
     decision: Decision
     decision_id: str
     coverage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """An answer, and what headers, counters and log say of it."""
+
+    status: int
+    body: bytes
+    action: str
+    would: str
+    decision_id: str
+    coverage: str
+    categories: Sequence[str] = ()
+    headers: Sequence[Header] = ()
 
 
 class Moderation:
@@ -85,28 +103,60 @@ class Moderation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        began = time.perf_counter()
         request = Request(scope, receive)
         ruleset = self._moderator.current
         try:
-            self._authorise(request)
-            body = await read_request(request, self._max_body)
-            results = await self._judge_all(body, ruleset, request)
+            outcome = await self._outcome(request, ruleset)
         except RequestError as error:
-            await self._refuse(send, error, ruleset)
-            return
+            outcome = _refused(error)
         except RecordError:
             message = "The verdict could not be recorded, so it is not told. Try again later."
             failure = RequestError(message, status=503, kind="server_error", code="record_failed")
-            await self._refuse(send, failure, ruleset)
-            return
+            outcome = _refused(failure)
         except ClientGone:
             return
+        except Exception as error:  # noqa: BLE001 - the outermost frame: a defect of ours is an error, never a verdict
+            _log.error("moderation_failed", error=type(error).__name__)  # its message could quote the text
+            failure = RequestError("Something went wrong here.", status=500, kind="server_error", code="internal_error")
+            outcome = _refused(failure)
+        await self._send(send, outcome, ruleset)
+        self._metrics.request(API, outcome.action, outcome.coverage, outcome.status)
+        _log.info(
+            "request",
+            decision_id=outcome.decision_id,
+            method=request.method,
+            path=PATH,
+            status=outcome.status,
+            decision=outcome.action,
+            would=outcome.would,
+            categories=outcome.categories,
+            coverage=outcome.coverage,
+            api=API,
+            ruleset=ruleset.version,
+            ms=round((time.perf_counter() - began) * 1000, 1),
+        )
+
+    async def _outcome(self, request: Request, ruleset: Ruleset) -> _Outcome:
+        self._authorise(request)
+        body = await read_request(request, self._max_body)
+        results = await self._judge_all(body, ruleset, request)
         answer = {
             "id": f"modr-{new_id().replace('-', '')}",
             "model": f"sluice-{self._model_version or 'lexicon'}",
             "results": [_as_json(result) for result in results],
         }
-        await self._answer(send, 200, orjson.dumps(answer), _strongest(results), ruleset)
+        strongest = _strongest(results)
+        decision = strongest.decision
+        return _Outcome(
+            status=200,
+            body=orjson.dumps(answer),
+            action=decision.action.label,
+            would=decision.would_action.label,
+            decision_id=strongest.decision_id,
+            coverage=strongest.coverage,
+            categories=list(decision.categories),
+        )
 
     @property
     def _model_version(self) -> str | None:
@@ -175,29 +225,31 @@ class Moderation:
         )
         self._metrics.violation(body.direction.value, decision.action.label, next(iter(decision.categories), "none"))
 
-    async def _answer(self, send: Send, status: int, body: bytes, result: _Result, ruleset: Ruleset) -> None:
-        decision = result.decision
+    @staticmethod
+    async def _send(send: Send, outcome: _Outcome, ruleset: Ruleset) -> None:
         headers = [
-            (b"x-sluice-decision", decision.action.label.encode()),
-            (b"x-sluice-decision-id", result.decision_id.encode()),
-            (b"x-sluice-coverage", result.coverage.encode()),
+            (b"x-sluice-decision", outcome.action.encode()),
+            (b"x-sluice-decision-id", outcome.decision_id.encode()),
+            (b"x-sluice-coverage", outcome.coverage.encode()),
             (b"x-sluice-ruleset", ruleset.version.encode()),
+            *outcome.headers,
         ]
         if not ruleset.policy.enforce:
-            headers.append((b"x-sluice-would", decision.would_action.label.encode()))
-        self._metrics.request(API, decision.action.label, result.coverage, status)
-        await respond(send, status, body, headers)
+            headers.append((b"x-sluice-would", outcome.would.encode()))
+        await respond(send, outcome.status, outcome.body, headers)
 
-    async def _refuse(self, send: Send, error: RequestError, ruleset: Ruleset) -> None:
-        headers = [
-            (b"x-sluice-decision", b"block"),
-            (b"x-sluice-decision-id", new_id().encode()),
-            (b"x-sluice-coverage", b"none"),
-            (b"x-sluice-ruleset", ruleset.version.encode()),
-            *error.headers,
-        ]
-        self._metrics.request(API, "block", "none", error.status)
-        await respond(send, error.status, error.body(), headers)
+
+def _refused(error: RequestError) -> _Outcome:
+    """A request that was not judged: nothing was decided about any text."""
+    return _Outcome(
+        status=error.status,
+        body=error.body(),
+        action="allow",
+        would="allow",
+        decision_id=new_id(),
+        coverage="none",
+        headers=error.headers,
+    )
 
 
 def _result(question: Question, judgement: Judgement, *, media: str, enforce: bool) -> _Result:

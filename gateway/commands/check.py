@@ -53,8 +53,6 @@ def check(
 
 def _read(text: str | None, file: Path | None) -> str:
     if (text is None) == (file is None):
-        if text is None and not sys.stdin.isatty():
-            return _decoded(sys.stdin.buffer.read(), "stdin")
         raise typer.BadParameter("give one of TEXT, - (stdin) or --file FILE")
     if file is not None:
         try:

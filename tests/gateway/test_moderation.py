@@ -293,6 +293,19 @@ async def test_a_crashing_filter_is_never_a_silent_pass(endpoint, monkeypatch):
     assert result["sluice"]["action"] == "block"
 
 
+async def test_a_defect_is_an_error_and_never_a_verdict(endpoint, monkeypatch, capsys):
+    """An exception that nobody expected is OpenAI's 500, and what it quotes is not logged."""
+
+    def broken(*args, **kwargs):
+        raise KeyError(BOMB)
+
+    monkeypatch.setattr(endpoint.moderator.current, "open", broken)
+    error = await endpoint.error(500, json={"input": BOMB})
+    assert error["type"] == "server_error"
+    shown = capsys.readouterr()
+    assert "炸药" not in shown.err + shown.out
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

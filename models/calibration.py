@@ -2,8 +2,8 @@
 
 Platt, "Probabilistic outputs for support vector machines", 1999: ``p = sigmoid(slope * logit + offset)``. A prior pulls
 slope to 1 and offset to 0, so that a label with few rows keeps nearly the network's own probability.
-The operating point is one probability for all labels, chosen so that the share of benign rows with any score at or
-above it stays within the target; the shift moves it to ``act_at``. Scores stay monotone in the logit.
+Each label's operating point is a probability chosen so that the share of benign rows that reach any of them stays
+within the target; the shift moves it to ``act_at``. Scores stay monotone in the logit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict
 
 _PRIOR = 2.0  # rows' worth of trust in the network's own slope
 _NEWTON_STEPS = 30
+_LEAST_POINT = math.log(0.4 / 0.6)  # acting on what is more likely benign would be guessing
+_MARGIN = 1e-6  # more than rounding can undo, less than anybody sees
+_LOOK_AHEAD = 8  # steps that find nothing are crossed where the ones behind them pay
 _MIN_SLOPE = 0.2  # a slope near 0 or below would make a score say nothing, or the reverse
 
 Floats = NDArray[np.float64]
@@ -38,38 +41,84 @@ def apply(logits: Floats, slopes: Floats, offsets: Floats) -> Floats:
 
 
 def fit(logits: Floats, truths: NDArray[np.bool_]) -> LabelCalibration:
-    """Platt scaling of one label by Newton's method on the penalised log-likelihood."""
-    slope, offset = 1.0, 0.0
+    """Platt scaling of one label by damped Newton steps on the penalised log-likelihood."""
+    point = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        p = 1.0 / (1.0 + np.exp(-np.clip(slope * logits + offset, -60.0, 60.0)))
+        p = apply(logits, point[:1], point[1:])
         miss, curve = p - truths, p * (1.0 - p)
-        gradient = np.array([miss @ logits + _PRIOR * (slope - 1.0), miss.sum() + _PRIOR * offset])
+        gradient = np.array([miss @ logits, miss.sum()]) + _PRIOR * (point - (1.0, 0.0))
         cross = curve @ logits
         hessian = np.array([[curve @ logits**2 + _PRIOR, cross], [cross, curve.sum() + _PRIOR]])
-        step = np.linalg.solve(hessian, gradient)
-        slope, offset = slope - step[0], offset - step[1]
+        step, scale = np.linalg.solve(hessian, gradient), 1.0
+        while scale > 1e-4 and _loss(point - scale * step, logits, truths) > _loss(point, logits, truths):
+            scale /= 2.0
+        point = point - scale * step
         if np.abs(step).max() < 1e-8:
             break
-    if slope < _MIN_SLOPE:
+    if point[0] < _MIN_SLOPE:
         return LabelCalibration(slope=1.0, offset=0.0)
-    return LabelCalibration(slope=float(slope), offset=float(offset))
+    return LabelCalibration(slope=float(point[0]), offset=float(point[1]))
 
 
-def operating_point(benign: Floats, target: float) -> float:
-    """The lowest probability that at most a ``target`` share of benign rows reach, never under one half.
+def _loss(point: Floats, logits: Floats, truths: NDArray[np.bool_]) -> float:
+    z = point[0] * logits + point[1]
+    likelihood = np.logaddexp(0.0, z) - truths * z
+    return float(likelihood.sum() + _PRIOR / 2.0 * ((point - (1.0, 0.0)) ** 2).sum())
+
+
+def operating_points(scores: Floats, truths: NDArray[np.bool_], benign: NDArray[np.bool_], target: float) -> Floats:
+    """For each label, the log-odds from which it acts, so that few enough benign rows reach any of them.
+
+    Every label starts above all benign rows. Then, as long as the target allows, the label goes down whose next step
+    finds most of its rows for each further false alarm; rows count less the more of them a label has, so that a
+    frequent category does not spend everything.
 
     Args:
-        benign: for each benign row, its highest probability over labels and pieces.
-        target: share in [0, 1).
+        scores: (rows, labels), each row's highest log-odds over the pieces it is scored in.
+        truths: (rows, labels).
+        benign: (rows,): nothing is wrong with the row.
+        target: the share of benign rows that may be acted on.
     """
-    allowed = math.floor(target * len(benign))
-    ranked = np.sort(benign)[::-1]
-    point = float(ranked[allowed]) if allowed < len(ranked) else 0.0
-    return float(np.nextafter(min(max(point, 0.5), 1.0 - 1e-6), 1.0))
+    clean = scores[benign]
+    budget = math.floor(target * len(clean))
+    ladders = [np.sort(clean[:, label])[::-1] for label in range(scores.shape[1])]
+    found = [np.sort(scores[truths[:, label], label]) for label in range(scores.shape[1])]
+    points = np.array([_above(float(ladder[0]) if len(ladder) else 0.0) for ladder in ladders])
+    while True:
+        alarmed = (clean >= points).any(axis=1)
+        best, move = 0.0, None
+        for label, ladder in enumerate(ladders):
+            for point in _next_points(ladder, points[label]):
+                fresh = int(((clean[:, label] >= point) & ~alarmed).sum())
+                if int(alarmed.sum()) + fresh > budget:
+                    break
+                rows = np.searchsorted(found[label], points[label]) - np.searchsorted(found[label], point)
+                worth = rows / math.sqrt(len(found[label]) or 1) / max(fresh, 0.5)
+                if worth > best:
+                    best, move = worth, (label, point)
+        if move is None:
+            return points
+        points[move[0]] = move[1]
+
+
+def _next_points(ladder: Floats, point: float) -> list[float]:
+    """Points below ``point`` that let one, two, three ... further benign rows of this label through."""
+    lower = ladder[ladder < point][1 : _LOOK_AHEAD + 1]
+    return [step for step in (_above(float(score)) for score in lower) if step < point]
+
+
+def _above(score: float) -> float:
+    return max(score, _LEAST_POINT) + _MARGIN
 
 
 def calibrate(
-    labels: Sequence[str], logits: Floats, truths: NDArray[np.bool_], benign: NDArray[np.bool_], target: float, act_at: float
+    labels: Sequence[str],
+    logits: Floats,
+    truths: NDArray[np.bool_],
+    benign: NDArray[np.bool_],
+    *,
+    target: float,
+    act_at: float,
 ) -> dict[str, LabelCalibration]:
     """Calibration of every label.
 
@@ -81,13 +130,14 @@ def calibrate(
         target: the share of benign rows that may be acted on.
         act_at: the score at which policy acts.
     """
-    fitted = [fit(logits[:, index], truths[:, index]) for index in range(len(labels))]
+    # Unsafe rows of other labels say nothing of this one: sources label one fault a row.
+    kept = [truths[:, index] | benign for index in range(len(labels))]
+    fitted = [fit(logits[rows, index], truths[rows, index]) for index, rows in enumerate(kept)]
     slopes, offsets = arrays(dict(zip(labels, fitted, strict=True)), labels)
-    point = operating_point(apply(logits[benign], slopes, offsets).max(axis=1), target)
-    shift = math.log(act_at / (1.0 - act_at)) - math.log(point / (1.0 - point))
+    shifts = math.log(act_at / (1.0 - act_at)) - operating_points(logits * slopes + offsets, truths, benign, target)
     return {
-        label: LabelCalibration(slope=item.slope, offset=item.offset + shift)
-        for label, item in zip(labels, fitted, strict=True)
+        label: LabelCalibration(slope=item.slope, offset=item.offset + float(shift))
+        for label, item, shift in zip(labels, fitted, shifts, strict=True)
     }
 
 

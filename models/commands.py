@@ -15,9 +15,11 @@ from typing import Annotated, Any, NoReturn
 import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
+from models import load_classifier
 from models.card import ModelCard
 from models.dataset import DatasetError, read_rows
 from models.evaluation import evaluate as measure
@@ -27,10 +29,13 @@ from models.types import ClassifierError
 OWN_ROWS = Path(__file__).parent / "data"
 """Rows that the project wrote itself; every training run reads them beside the rows it is given."""
 
-app = typer.Typer(help="Classifier models: what there is, training, measuring, and which one serves.", no_args_is_help=True)
+app = typer.Typer(
+    help="Classifier models: what there is, training, measuring, and which one serves.", no_args_is_help=True
+)
 
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="SLUICE_DATA_DIR", help="Sluice's data folder, where model versions are kept.")
+    Path,
+    typer.Option("--data-dir", envvar="SLUICE_DATA_DIR", help="Sluice's data folder, where model versions are kept."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
@@ -54,6 +59,7 @@ def list_models(data_dir: DataDir = _DEFAULT_DATA_DIR, as_json: AsJson = False) 
 
 @app.command()
 def train(
+    *,
     data: Annotated[Path, typer.Option("--data", help="Folder with train.jsonl.gz and, if any, dev.jsonl.gz.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the model's files.")],
     quick: Annotated[bool, typer.Option("--quick", help="A small run of minutes, to try the way.")] = False,
@@ -77,7 +83,10 @@ def train(
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Option("--data", help="A .jsonl or .jsonl.gz file of labelled rows, or a folder with dev.jsonl.gz.")],
+    *,
+    data: Annotated[
+        Path, typer.Option("--data", help="A .jsonl or .jsonl.gz file of labelled rows, or a folder with dev.jsonl.gz.")
+    ],
     model: Annotated[str, typer.Option("--model", help="A version, an alias, or a model's folder.")] = PRODUCTION,
     out: Annotated[Path | None, typer.Option("--out", help="Write the metrics as JSON to this file.")] = None,
     data_dir: DataDir = _DEFAULT_DATA_DIR,
@@ -88,7 +97,7 @@ def evaluate(
     path = data / "dev.jsonl.gz" if data.is_dir() else data
     with _told(), _bar(quiet=quiet) as bar:
         registry = Registry(data_dir)
-        classifier = registry.load_folder(Path(model)) if Path(model).is_dir() else registry.load(model)
+        classifier = load_classifier(model) if Path(model).is_dir() else registry.load(model)
         rows = read_rows(path)
         metrics = measure(classifier, rows, lambda done: bar.show("evaluation", done, len(rows)))
     if out is not None:
@@ -101,7 +110,8 @@ def evaluate(
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="A version, `candidate`, or `shipped`.")], data_dir: DataDir = _DEFAULT_DATA_DIR
+    version: Annotated[str, typer.Argument(help="A version, `candidate`, or `shipped`.")],
+    data_dir: DataDir = _DEFAULT_DATA_DIR,
 ) -> None:
     """Make a version serve; the one before stays at hand for a rollback."""
     with _told():
@@ -171,7 +181,13 @@ def _bar(*, quiet: bool) -> Iterator[_Shown]:
     if quiet or not sys.stderr.isatty():
         yield _Shown(None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Bar(*columns, console=Console(stderr=True)) as bar:
         yield _Shown(bar)
 
@@ -184,7 +200,9 @@ def _headline(card: ModelCard) -> str:
 def _print_metrics(version: str, metrics: dict[str, Any]) -> None:
     console = Console()
     for way in ("whole", "segments"):
-        table = Table("slice", "unsafe", "benign", "recall", "precision", "false alarms", "AUC", title=f"{version}, {way}")
+        table = Table(
+            "slice", "unsafe", "benign", "recall", "precision", "false alarms", "AUC", title=f"{version}, {way}"
+        )
         table.add_row("all", *_cells(metrics[way]["overall"]))
         for group in ("by_source", "by_lang", "by_category", "by_label"):
             table.add_section()

@@ -140,9 +140,7 @@ def hold_back(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], 
     return fit, held
 
 
-def balanced(
-    rows: Iterable[Row], caps: Mapping[str, int], repeats: Mapping[str, int], rng: random.Random
-) -> list[Row]:
+def balanced(rows: Iterable[Row], caps: Mapping[str, int], repeats: Mapping[str, int], rng: random.Random) -> list[Row]:
     """One epoch's rows in random order: large one-sided sources capped, small needed ones repeated."""
     families: dict[str, list[Row]] = defaultdict(list)
     for row in rows:

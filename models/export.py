@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +12,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 OPSET = 17
 
@@ -43,7 +43,9 @@ def export(network: Any, target: Path, probe: tuple[NDArray[np.int64], NDArray[n
         if not error < 1e-3:
             message = f"the exported network differs from the trained one by {error:.2g}"
             raise ExportError(message)
-        _quantise(plain, target)
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        _quantise(prepared, target)
     # One input at a time, as serving does: the int8 scales are those of the whole input tensor.
     served = np.concatenate([_run(target, _trimmed(probe, row)) for row in range(len(probe[0]))])
     return float(np.abs(served - expected).max())
@@ -62,18 +64,23 @@ def _to_onnx(network: Any, example: tuple[Any, Any], target: Path) -> None:
             str(target),
             input_names=["ids", "kinds"],
             output_names=["logits"],
-            dynamic_axes={"ids": {0: "inputs", 1: "tokens"}, "kinds": {0: "inputs", 1: "tokens"}, "logits": {0: "inputs"}},
+            dynamic_axes={
+                "ids": {0: "inputs", 1: "tokens"},
+                "kinds": {0: "inputs", 1: "tokens"},
+                "logits": {0: "inputs"},
+            },
             opset_version=OPSET,
             dynamo=False,
         )
 
 
 def _quantise(source: Path, target: Path) -> None:
-    logging.getLogger().handlers  # noqa: B018
     quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"])
 
 
-def _trimmed(probe: tuple[NDArray[np.int64], NDArray[np.int64]], row: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _trimmed(
+    probe: tuple[NDArray[np.int64], NDArray[np.int64]], row: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     length = int((probe[0][row] != 0).sum())
     return probe[0][row : row + 1, :length], probe[1][row : row + 1, :length]
 

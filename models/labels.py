@@ -1,6 +1,7 @@
 """From the labels of the training sources to the category codes of our taxonomy.
 
-A source's own label says more than the coarse category of the collection (region, gender, drugs, weapons), so it is read first.
+A source's own label says more than the coarse category of the collection (region, gender, drugs, weapons), so it is
+read first.
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ def features(text: str) -> NDArray[np.int64]:
     for order in _ORDERS:
         if len(codes) >= order:
             width = len(codes) - order + 1
-            hashed = sum((codes[at : at + width] * _MULTIPLIERS[at] for at in range(order)), np.uint64(order))
+            hashed = np.full(width, order, dtype=np.uint64)
+            for at in range(order):
+                hashed += codes[at : at + width] * _MULTIPLIERS[at]
             found.append(hashed * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(64 - 18))
     return np.unique(np.concatenate(found)).astype(np.int64)
 

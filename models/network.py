@@ -45,6 +45,7 @@ class _Block(nn.Module):  # type: ignore[misc]  # torch ships no types that we f
         self.dropout = nn.Dropout(shape.dropout)
 
     def forward(self, x: Any, bias: Any) -> Any:
+        """Mix tokens, then features; ``bias`` keeps padding out of the mixing."""
         batch, length, width = x.shape
         mixed = self.query_key_value(self.norm_attention(x)).view(batch, length, 3, self.heads, self.head)
         query, key, value = mixed.permute(2, 0, 3, 1, 4).unbind(0)
@@ -73,6 +74,7 @@ class Network(nn.Module):  # type: ignore[misc]  # the same
         self.apply(_initialise)
 
     def forward(self, ids: Any, kinds: Any) -> Any:
+        """Logits of each label."""
         before = functional.pad(ids[:, :-1], (1, 0))
         hashed = torch.remainder(ids * _MULTIPLIER + before * 8191, self.shape.pair_buckets)
         positions = torch.cumsum(torch.ones_like(ids), dim=1) - 1

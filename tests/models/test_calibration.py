@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.calibration import LabelCalibration, apply, arrays, calibrate, fit, reliability
+
+
+def _sample(seed=0, rows=2000):
+    rng = np.random.default_rng(seed)
+    truths = np.zeros((rows, 2), dtype=bool)
+    truths[: rows // 5, 0] = True
+    truths[rows // 5 : rows // 4, 1] = True
+    logits = rng.normal(-4.0, 1.5, (rows, 2)) + truths * 5.0
+    return logits, truths, ~truths.any(axis=1)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.01, 0.05])
+def test_false_alarms_stay_within_the_target(target):
+    """Scores of 0.8 and more reach no more benign rows than the target allows."""
+    logits, truths, benign = _sample()
+    result = calibrate(("a", "b"), logits, truths, benign, target=target, act_at=0.8)
+    scores = apply(logits, *arrays(result, ("a", "b")))
+    assert (scores[benign] >= 0.8).any(axis=1).mean() <= target
+
+
+def test_a_higher_target_finds_more():
+    """Allowing more false alarms finds more, in each label that overlaps with benign rows."""
+    logits, truths, benign = _sample()
+
+    def recall(target):
+        result = calibrate(("a", "b"), logits, truths, benign, target=target, act_at=0.8)
+        return (apply(logits, *arrays(result, ("a", "b")))[truths] >= 0.8).mean()
+
+    assert recall(0.05) > recall(0.01) > recall(0.0)
+
+
+@given(st.lists(st.floats(-30, 30), min_size=2, max_size=20))
+def test_scores_keep_the_order_of_logits(values):
+    """Calibration never turns an order round."""
+    logits, truths, benign = _sample()
+    result = calibrate(("a", "b"), logits, truths, benign, target=0.01, act_at=0.8)
+    slopes, offsets = arrays(result, ("a", "b"))
+    scores = apply(np.repeat(np.sort(values)[:, None], 2, axis=1), slopes, offsets)
+    assert (np.diff(scores, axis=0) >= 0).all()
+
+
+def test_platt_finds_the_line():
+    """On logits that are off by a factor and a shift, the fit gives them back."""
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 3, 20_000)
+    truths = rng.random(20_000) < 1 / (1 + np.exp(-(0.5 * logits - 1)))
+    result = fit(logits, truths)
+    assert result.slope == pytest.approx(0.5, abs=0.05)
+    assert result.offset == pytest.approx(-1, abs=0.1)
+
+
+def test_without_rows_the_network_is_believed():
+    """A label of which nothing was held back keeps a positive slope."""
+    assert fit(np.full(5, -3.0), np.zeros(5, dtype=bool)).slope > 0
+    assert fit(np.array([-1.0, 1.0] * 50), np.array([True, False] * 50)) == LabelCalibration(slope=1.0, offset=0.0)
+
+
+def test_reliability_counts_every_row():
+    """The reliability table covers all rows once."""
+    scores = np.linspace(0, 1, 101)
+    assert sum(row["rows"] for row in reliability(scores, scores > 0.5)) == 101

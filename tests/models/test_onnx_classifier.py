@@ -1,0 +1,152 @@
+import json
+import math
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models import SHIPPED_WEIGHTS, load_classifier
+from models.card import ModelCard
+from models.onnx_classifier import OnnxClassifier
+from models.testing import check_classifier
+from models.types import ClassifierError, Segment
+
+
+def test_shipped_model_conforms(shipped):
+    """The shipped model keeps every promise of the Classifier protocol."""
+    check_classifier(shipped)
+
+
+def test_serving_imports_no_torch():
+    """Loading and scoring in a fresh process imports neither torch nor transformers."""
+    code = (
+        "import sys; from models import load_classifier; from models.types import Segment;"
+        "load_classifier().score([Segment('你好')]);"
+        "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loads_fast():
+    """A model loads within 0.3 s of processor time once its libraries are imported."""
+    load_classifier()
+    start = time.process_time()
+    load_classifier()
+    assert time.process_time() - start < 0.3
+
+
+def test_shipped_size():
+    """The shipped files together stay within 12 MiB."""
+    assert sum(path.stat().st_size for path in SHIPPED_WEIGHTS.iterdir()) <= 12 * 2**20
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_damaged_file_is_named(weights, name):
+    """One changed byte in a file is an error that names the file."""
+    data = bytearray((weights / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (weights / name).write_bytes(data)
+    with pytest.raises(ClassifierError, match=name):
+        load_classifier(weights)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "card.json"])
+def test_absent_file_is_named(weights, name):
+    """A missing file is an error that names it."""
+    (weights / name).unlink()
+    with pytest.raises(ClassifierError, match=name):
+        load_classifier(weights)
+
+
+def _rewritten(folder, **changes):
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8")) | changes
+    ModelCard.model_validate(card).sealed().save(folder)
+
+
+def test_model_of_another_shape(weights):
+    """A card that names fewer labels than the model has is refused at load."""
+    card = ModelCard.load(weights)
+    labels = card.labels[:-1]
+    _rewritten(weights, labels=labels, calibration={x: card.calibration[x].model_dump() for x in labels})
+    with pytest.raises(ClassifierError, match="scores where its card names"):
+        load_classifier(weights)
+
+
+def test_labels_without_calibration(weights):
+    """A card whose labels and calibration differ is refused."""
+    _rewritten(weights, labels=[*ModelCard.load(weights).labels, "A5.b"])
+    with pytest.raises(ClassifierError, match="different categories"):
+        load_classifier(weights)
+
+
+def test_edited_calibration_is_noticed(weights):
+    """Editing a number in the card without a new version is refused: a version names one behaviour."""
+    text = (weights / "card.json").read_text(encoding="utf-8")
+    card = json.loads(text)
+    label = card["labels"][0]
+    card["calibration"][label]["offset"] += 1.0
+    (weights / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ClassifierError, match="version"):
+        load_classifier(weights)
+
+
+@pytest.mark.parametrize("text", ["{}", "not json", "[]", '{"format": 2}'])
+def test_unreadable_card(weights, text):
+    """A card that is none is an error that names the file."""
+    (weights / "card.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ClassifierError, match=r"card\.json"):
+        load_classifier(weights)
+
+
+def test_bytes_that_are_no_model(weights):
+    """A file that is intact by its checksum but no ONNX model is refused by name."""
+    from models.card import checksum
+
+    (weights / "model.onnx").write_bytes(b"\x08\x01nothing")
+    files = ModelCard.load(weights).files | {"model.onnx": checksum(b"\x08\x01nothing")}
+    _rewritten(weights, files=files)
+    with pytest.raises(ClassifierError, match=r"model\.onnx"):
+        load_classifier(weights)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_score_that_is_no_number(shipped, bad):
+    """A NaN or infinity from the network is an error, never a score."""
+    session = SimpleNamespace(run=lambda *_: [np.full((1, len(shipped.labels)), bad, dtype=np.float32)])
+    broken = OnnxClassifier(shipped.card, session, shipped._tokenizer)
+    with pytest.raises(ClassifierError, match="no number"):
+        broken.score([Segment("你好")])
+
+
+def test_failing_session(shipped):
+    """Whatever onnxruntime raises reaches the caller as ClassifierError."""
+
+    def fail(*_):
+        raise RuntimeError("broken kernel")
+
+    broken = OnnxClassifier(shipped.card, SimpleNamespace(run=fail), shipped._tokenizer)
+    with pytest.raises(ClassifierError, match="broken kernel"):
+        broken.score([Segment("你好")])
+
+
+def test_nothing_of_a_long_text_goes_unread(shipped):
+    """A fault at the end of a long text scores as it does in the last window alone, not as if it were cut off."""
+    insult = "you are a stupid bitch"
+    label = "A4.a.bullying"
+    plain = "今天天气很好我们去公园" * 40
+    (alone,), (behind,), (without,) = (shipped.score([Segment(x)]) for x in (insult, plain + insult, plain))
+    assert alone[label] > 0.5
+    assert behind[label] > without[label]
+
+
+def test_versions_differ_when_scores_could(weights):
+    """Another calibration gives another version."""
+    before = load_classifier(weights).version
+    card = ModelCard.load(weights)
+    calibration = {k: v.model_dump() for k, v in card.calibration.items()}
+    calibration[card.labels[0]]["offset"] += 1.0
+    _rewritten(weights, calibration=calibration)
+    assert load_classifier(weights).version != before

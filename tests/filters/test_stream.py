@@ -244,6 +244,32 @@ def test_a_block_does_not_wait_for_a_longer_term_where_the_scanner_says_so():
     assert block.at == 0
 
 
+def test_a_block_waits_for_an_earlier_one_that_is_undecided():
+    """A later term that is certain does not overtake an earlier one that still needs the text after it."""
+    rules = ruleset(Terms(("大麻", DRUGS, None), wait=3), Terms(("烦", SPAM, None)))
+    *before, (block,) = transcript(rules.open(OUT), "抽大麻", "烦", "死", "了")
+    assert before == [[Cleared(1)], [], []]
+    assert (block.at, block.decision.matches[0].rule) == (1, "大麻")
+    stream = rules.open(OUT)
+    transcript(stream, "抽大麻", "烦")
+    clear, block = stream.feed("否")
+    assert (clear, block.at, block.decision.matches[0].rule) == (Cleared(3), 3, "烦")
+
+
+def test_a_match_below_the_threshold_does_not_count():
+    """Whatever filter a score comes from, the policy's threshold holds."""
+
+    class Unsure(Terms):
+        def all(self, text):
+            """Be half sure of every match."""
+            return (replace(match, score=0.5) for match in super().all(text))
+
+    half = {"*": {"threshold": 0.5}}
+    assert list(ruleset(Unsure(("药", DRUGS, None))).open(OUT).feed("药")) == [Cleared(1)]
+    (block,) = ruleset(Unsure(("药", DRUGS, None)), categories=half).open(OUT).feed("药")
+    assert block.decision.categories == {DRUGS: 0.5}
+
+
 def test_masks_come_before_the_text_that_they_cover():
     """Whoever relays the text knows of every mask before it may send a character of it."""
     stream = ruleset(Terms(("加微信", SPAM, Action.MASK))).open(OUT)
@@ -364,6 +390,24 @@ def test_a_failure_takes_its_place_in_the_text():
     assert list(stream.fail(second.ticket)) == []
     clear, block = stream.resolve(first.ticket, {SPAM: 0.0})
     assert (clear, block.at) == (Cleared(3), 3)
+
+
+def test_a_failure_does_not_hide_what_was_found_before_it():
+    """A flag inside a failed segment is on the record, whether the failure or the clean answer came first."""
+    rules = ruleset(Terms(("毒", DRUGS, Action.FLAG)), labels=[SPAM])
+    decisions = []
+    for failure_first in (True, False):
+        stream = rules.open(OUT)
+        first, second = (event for event in stream.feed("好，毒品，") if isinstance(event, ScoreNeeded))
+        if failure_first:
+            stream.fail(second.ticket)
+        stream.resolve(first.ticket, {SPAM: 0.0})
+        if not failure_first:
+            stream.fail(second.ticket)
+        decisions.append(stream.decision())
+    assert decisions[0] == decisions[1]
+    assert [match.rule for match in decisions[0].matches] == ["毒"]
+    assert decisions[0].action is Action.BLOCK
 
 
 def test_unknown_tickets_are_an_error():

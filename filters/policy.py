@@ -5,56 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     StrictBool,
     StringConstraints,
     ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 
 from filters import policy_text, taxonomy
 from filters.language import Language
+from filters.policy_rules import ANY, Categories, CategoryRule, Frozen, Rule, RuleSetting
 from filters.policy_text import PolicyError
 from filters.types import Action, Direction, OnError
 
 __all__ = ["CategoryRule", "OnErrorRule", "Policy", "PolicyError", "Profile", "Refusal", "Rule", "RuleSetting"]
 
-ANY = "*"
-"""The category key of the rule for everything that no other rule names."""
-
 MAX_EXPOSURE = 100_000
 """Upper bound of ``exposure_limit``: past it nothing would be held for the classifier at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What counts for one category in one direction."""
-
-    action: Action
-    threshold: float
-
-
-def _read_action(value: object) -> Action:
-    if isinstance(value, Action):
-        return value
-    return Action.parse(value if isinstance(value, str) else repr(value))
-
-
-def _check_code(code: str) -> str:
-    if code != ANY and code not in taxonomy.GROUPS:
-        taxonomy.get(code)
-    return code
 
 
 def _check_route(route: str) -> str:
@@ -64,68 +36,12 @@ def _check_route(route: str) -> str:
     return route.rstrip("/")
 
 
-_KNOWN_CODES = [ANY, *taxonomy.GROUPS, *taxonomy.CATEGORIES]
-
-ActionLabel = Annotated[
-    Action,
-    BeforeValidator(_read_action),
-    PlainSerializer(lambda action: action.label, return_type=str),
-    WithJsonSchema({"enum": [action.label for action in Action], "type": "string"}),
-]
-Code = Annotated[str, AfterValidator(_check_code)]
-Probability = Annotated[float, Field(strict=True, ge=0, le=1)]
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Route = Annotated[str, AfterValidator(_check_route)]
 RefusalText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class RuleSetting(_Frozen):
-    """What a policy says about a category; what it leaves out is taken from the next less specific rule."""
-
-    action: ActionLabel | None = None
-    """What is done about a match: allow, flag (deliver, record), mask (replace by *), or block."""
-    threshold: Probability | None = None
-    """Score from which a classifier's match counts."""
-
-
-class CategoryRule(RuleSetting):
-    """A rule for a category; ``input`` and ``output`` say what differs in one direction."""
-
-    input: RuleSetting | None = None
-    """For what the client sends."""
-    output: RuleSetting | None = None
-    """For what the model answers."""
-
-    def expanded(self) -> CategoryRule:
-        """Say the same with every value under its direction."""
-        return CategoryRule(input=self.towards(Direction.INPUT), output=self.towards(Direction.OUTPUT))
-
-    def towards(self, direction: Direction) -> RuleSetting:
-        """What holds in one direction."""
-        return _laid_over(self.input if direction is Direction.INPUT else self.output, self)
-
-    def over(self, base: CategoryRule) -> CategoryRule:
-        """Lay this rule over another: every value that this one sets wins, in each direction that it sets it for."""
-        mine, theirs = self.expanded(), base.expanded()
-        return CategoryRule(input=_laid_over(mine.input, theirs.input), output=_laid_over(mine.output, theirs.output))
-
-
-def _laid_over(top: RuleSetting | None, base: RuleSetting | None) -> RuleSetting:
-    layers = [layer for layer in (top, base) if layer is not None]
-    return RuleSetting(
-        action=next((layer.action for layer in layers if layer.action is not None), None),
-        threshold=next((layer.threshold for layer in layers if layer.threshold is not None), None),
-    )
-
-
-Categories = Annotated[dict[Code, CategoryRule], Field(json_schema_extra={"propertyNames": {"enum": [*_KNOWN_CODES]}})]
-
-
-class OnErrorRule(_Frozen):
+class OnErrorRule(Frozen):
     """What happens where a filter failed or ran out of time, by direction."""
 
     input: OnError = OnError.BLOCK
@@ -138,7 +54,7 @@ class OnErrorRule(_Frozen):
         return self.input if direction is Direction.INPUT else self.output
 
 
-class Refusal(_Frozen):
+class Refusal(Frozen):
     """What a blocked user reads, in the language of the conversation."""
 
     zh: RefusalText = "抱歉，我无法就此内容提供回答。如果还有其他问题，我很乐意继续帮忙。"
@@ -147,7 +63,7 @@ class Refusal(_Frozen):
     """English and every other language."""
 
 
-class PartialOnError(_Frozen):
+class PartialOnError(Frozen):
     """The directions in which a profile differs."""
 
     input: OnError | None = None
@@ -156,7 +72,7 @@ class PartialOnError(_Frozen):
     """For what the model answers."""
 
 
-class PartialRefusal(_Frozen):
+class PartialRefusal(Frozen):
     """The refusal texts in which a profile differs."""
 
     zh: RefusalText | None = None
@@ -171,7 +87,7 @@ Handling = Literal["block", "pass"]
 Exposure = Annotated[int, Field(strict=True, ge=0, le=MAX_EXPOSURE)]
 
 
-class Profile(_Frozen):
+class Profile(Frozen):
     """A named variant: whatever it sets overrides the policy, category by category and direction by direction."""
 
     routes: tuple[Route, ...] = ()
@@ -198,8 +114,20 @@ class Profile(_Frozen):
     """Laid over the policy's rules of the same codes; among all codes the most specific still wins."""
 
 
-class Policy(_Frozen):
-    """A moderation policy. Immutable; ``version`` is a hash of what it says."""
+class Policy(Frozen):
+    """A moderation policy. Immutable; ``version`` is a hash of what it says.
+
+    A request's profile is the one that its header names (where ``allow_profile_header`` lets clients choose), else the
+    one that lists the name of its key, else the one with the longest route that its path begins with, else none::
+
+        profiles:
+          support-bot: {keys: [support], mode: monitor}
+          strict: {routes: [/v1/chat], categories: {A1: {action: block, threshold: 0.5}}}
+
+    A profile is laid over the policy value by value: what it sets for a code wins over what the policy sets for the
+    same code, in each direction. Among the codes the most specific still wins, so a policy's rule for A1.h.gambling
+    stands above a profile's rule for A1.
+    """
 
     DEFAULT_RULE: ClassVar[Rule] = Rule(Action.BLOCK, 0.8)
 

@@ -50,9 +50,13 @@ class LinearClassifier:
 
     def score(self, segments: Sequence[Segment]) -> list[Scores]:
         """Probabilities of each label; the context is not read."""
-        return [dict(zip(self.labels, _sigmoid(self._logits(item.text)).tolist(), strict=True)) for item in segments]
+        return [dict(zip(self.labels, row, strict=True)) for row in _sigmoid(self.logits(segments)).tolist()]
 
-    def _logits(self, text: str) -> NDArray[np.float64]:
+    def logits(self, segments: Sequence[Segment]) -> NDArray[np.float64]:
+        """The same before the logistic function, (segments, labels); for fitting a calibration."""
+        return np.array([self._one(item.text) for item in segments]).reshape(len(segments), len(self.labels))
+
+    def _one(self, text: str) -> NDArray[np.float64]:
         found = features(text)
         total: NDArray[np.float64] = self._weights[found].sum(axis=0, dtype=np.float64) / np.sqrt(len(found))
         return total

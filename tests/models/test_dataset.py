@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from models.commands import OWN_ROWS
 from models.dataset import DatasetError, Row, balanced, groups, hold_back, read_rows
 
 
@@ -72,3 +73,11 @@ def test_balanced_caps_and_repeats():
     chosen = balanced(rows, {"plexpt": 10}, {"rare": 3}, random.Random(1))
     assert len(chosen) == 13
     assert chosen == balanced(rows, {"plexpt": 10}, {"rare": 3}, random.Random(1))
+
+
+def test_own_rows():
+    """The rows that the project wrote itself can be read, are harmless in both languages, and do not repeat."""
+    rows = [row for path in OWN_ROWS.glob("*.jsonl") for row in read_rows(path)]
+    assert {row.lang for row in rows} == {"zh", "en"}
+    assert not any(row.unsafe for row in rows)
+    assert len({row.text for row in rows}) == len(rows)

@@ -78,7 +78,7 @@ def _refuse_duplicates(raw: bytes, body: Body) -> None:
             return
     except (orjson.JSONEncodeError, RecursionError):
         pass  # too deep to print; counted below
-    kept = _count_keys(body, 0)
+    kept = _count_keys(body, 1)
     written = sum(1 for match in _STRING.finditer(raw) if match.group(1) is not None)
     if kept != written:
         raise AmbiguousJSON("an object holds the same key twice")

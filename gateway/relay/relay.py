@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from filters.types import Action, Blocked, Decision, OnError, Scores
+from filters.types import Action, Blocked, Cleared, Decision, OnError, Scores
 from gateway.protocols.types import WHOLE, ChannelKey, Coverage, Edit, Frame, FrameKind, Refusal, StreamDecoder
 from gateway.relay.channel import Channel, Want
 from gateway.relay.events import CancelUpstream, Degraded, Done, RelayEvent, RelayPolicy, TextStream, Unknown, Verdict
@@ -179,7 +179,6 @@ class Relay:
         deltas = frame.deltas
         if (
             len(deltas) != 1
-            or self._queue
             or self._stopped
             or frame.kind is not FrameKind.DATA
             or frame.ends
@@ -201,8 +200,11 @@ class Relay:
         except Exception:  # noqa: BLE001 - whatever a filter raises, the policy decides; it is never a silent pass
             events = channel.stream.fail()
         for event in events:
-            self._texts.apply(channel, event)
-        if channel.cleared >= end and not channel.masks:
+            if type(event) is Cleared:
+                channel.cleared = event.upto
+            else:
+                self._texts.apply(channel, event)
+        if not self._queue and channel.cleared >= end and not channel.masks:
             self._out.ready.append(frame.raw)
         else:
             self._enqueue(frame, (Want(channel, path, text, start, end),))
@@ -333,6 +335,8 @@ class Relay:
         queue = self._queue
         if self._stopped:
             self._end_owed_choices()
+        else:
+            self._drain_unblocked()
         while queue and not self.done:
             kills = self._may_leave(queue[0])
             if kills is None:
@@ -347,6 +351,23 @@ class Relay:
             self._give_up("Too much text was held back.")
         if not queue and not self._texts.pending and (self._input_over or self.cancelled):
             self._complete()
+
+    def _drain_unblocked(self) -> None:
+        """The common case, in short: nothing was blocked, so every frame whose texts are cleared leaves."""
+        queue, ready = self._queue, self._out.ready
+        while queue:
+            held = queue[0]
+            masked = False
+            for want in held.wants:
+                channel = want.channel
+                if want.end > channel.cleared:
+                    return
+                masked = masked or bool(channel.masks)
+            if masked or held.problem is not None:
+                return  # not the common case after all
+            queue.popleft()
+            self.backlog -= len(held.frame.raw)
+            ready.append(held.frame.raw)
 
     def _may_leave(self, held: _Held) -> dict[int, Want] | None:
         """The choices that end inside this frame, with the text that ends each; ``None`` while the frame must wait."""

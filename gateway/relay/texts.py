@@ -21,12 +21,14 @@ class Outbox:
 
     def put(self, event: RelayEvent) -> None:
         """Append an event behind the bytes that are ready."""
-        self._seal()
+        if self.ready:
+            self._seal()
         self._events.append(event)
 
     def flush(self) -> list[RelayEvent]:
         """Everything since the last call."""
-        self._seal()
+        if self.ready:
+            self._seal()
         events, self._events = self._events, []
         return events
 
@@ -37,11 +39,10 @@ class Outbox:
 
     def _seal(self) -> None:
         ready = self.ready
-        if ready:
-            data = ready[0] if len(ready) == 1 else b"".join(ready)
-            if data:
-                self._events.append(Send(data))
-            ready.clear()
+        data = ready[0] if len(ready) == 1 else b"".join(ready)
+        if data:
+            self._events.append(Send(data))
+        ready.clear()
 
 
 class Texts:

@@ -61,7 +61,6 @@ class Cipher:
             raise ValueError(msg)
         self._aead = AESGCM(_derive(secret, b"sluice content v1"))
         self._subject_key = _derive(secret, b"sluice subject v1")
-        self._session_key = _derive(secret, b"sluice session v1")
 
     def seal(self, text: str, record_id: str) -> bytes:
         """Encrypt with a fresh nonce; the result opens only under the same record id."""
@@ -92,14 +91,6 @@ class Cipher:
         """``sub_`` and 26 characters: the same for the same user, and not to be turned back without the secret."""
         digest = hmac.digest(self._subject_key, raw.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return "sub_" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
-
-    def sign(self, message: str) -> str:
-        """A tag for what a browser keeps for us (sessions, form tokens)."""
-        return hmac.digest(self._session_key, message.encode("utf-8", "replace"), hashlib.sha256).hex()
-
-    def signed(self, message: str, tag: str) -> bool:
-        """Whether ``tag`` is ours for this message, in constant time."""
-        return hmac.compare_digest(self.sign(message).encode(), tag.encode("utf-8", "replace"))
 
 
 def mask_personal(text: str) -> str:

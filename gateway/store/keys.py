@@ -69,6 +69,13 @@ class Keys:
             return None
         return _record(row)
 
+    def get(self, key_id: str) -> KeyRecord | None:
+        """The record of a key in force, by its id."""
+        query = select(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _record(row)
+
     def list(self) -> Sequence[KeyRecord]:
         """All keys, oldest first, revoked ones too."""
         with self._database.read() as connection:

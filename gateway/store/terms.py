@@ -91,6 +91,13 @@ class Terms:
             row = connection.execute(select(terms).where(terms.c.id == term_id)).first()
         return None if row is None else _record(row)
 
+    def find(self, term: str, category: str) -> TermRecord | None:
+        """The record of a term as it was spelled when it was imported."""
+        query = select(terms).where(terms.c.term == term, terms.c.category == category)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _record(row)
+
     def list(
         self, *, category: str | None = None, q: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> TermPage:

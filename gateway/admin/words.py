@@ -1,0 +1,86 @@
+"""The pages' words, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LANGUAGES = ("zh", "en")
+
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "title": ("违规记录", "Violations"),
+    "sign_in": ("登录", "Sign in"),
+    "sign_out": ("退出", "Sign out"),
+    "key": ("控制台密钥", "Control-plane key"),
+    "key_hint": (
+        "启动时打印的管理密钥，或用 sluice key create 创建的密钥。",
+        "The admin key that was printed at start, or one made with `sluice key create`.",
+    ),
+    "wrong_key": ("密钥无效或已吊销。", "This key is unknown or revoked."),
+    "ended": ("表单已过期，请重试。", "This form is no longer valid. Try again."),
+    "not_found": ("没有这条记录。", "There is no such record."),
+    "no_right": ("此密钥无权审核。", "This key may not review."),
+    "away": ("数据库暂时不可用，请稍后重试。", "The database is away. Try again in a moment."),
+    "other_language": ("English", "中文"),
+    "filter": ("筛选", "Filter"),
+    "reset": ("清除", "Reset"),
+    "any": ("全部", "any"),
+    "since": ("起", "from"),
+    "until": ("止", "before"),
+    "category": ("类别", "category"),
+    "action": ("处置", "action"),
+    "would_action": ("强制模式下", "would have"),
+    "direction": ("方向", "direction"),
+    "status": ("状态", "status"),
+    "subject": ("用户", "subject"),
+    "q": ("包含", "contains"),
+    "time": ("时间 (UTC)", "time (UTC)"),
+    "excerpt": ("摘录", "excerpt"),
+    "erased": ("（内容不可用）", "(content not available)"),
+    "rule": ("命中规则", "rule"),
+    "api": ("接口", "API"),
+    "none": ("没有符合条件的记录。", "No record matches."),
+    "more_to_search": ("本页没有结果，可继续向前搜索。", "Nothing on this page; there is more to search."),
+    "older": ("更早", "Older"),
+    "new_items": ("有新记录，点击刷新", "New records: reload"),
+    "ruleset": ("规则集", "ruleset"),
+    "problems": ("注意", "Attention"),
+    "back": ("返回列表", "Back to the list"),
+    "review": ("审核", "Review"),
+    "confirm": ("确认违规", "Confirm"),
+    "false_positive": ("误报", "False positive"),
+    "note": ("备注", "note"),
+    "matches": ("命中", "Matches"),
+    "allow": ("放行", "allow"),
+    "flag": ("标记", "flag"),
+    "mask": ("打码", "mask"),
+    "block": ("拦截", "block"),
+    "input": ("输入", "input"),
+    "output": ("输出", "output"),
+    "open": ("待审核", "open"),
+    "confirmed": ("已确认", "confirmed"),
+    "status_false_positive": ("误报", "false positive"),
+    "invalid_filter": ("筛选条件无效", "Invalid filter"),
+}
+
+
+class Words:
+    """Looks words up in one language: ``words["title"]``."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self.other = "en" if self.language == "zh" else "zh"
+        self._at = LANGUAGES.index(self.language)
+
+    def __getitem__(self, name: str) -> str:
+        return _WORDS[name][self._at]
+
+
+def preferred(accept_language: str) -> str:
+    """Chinese for a browser that asks for Chinese before English, else English."""
+    for part in accept_language.lower().split(","):
+        code = part.partition(";")[0].strip()
+        if code.startswith("zh"):
+            return "zh"
+        if code.startswith("en"):
+            return "en"
+    return "en"

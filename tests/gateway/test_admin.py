@@ -1,0 +1,452 @@
+"""The control plane over a real socket, with a real store, moderator and keys."""
+
+import asyncio
+import json
+import socket
+import threading
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import httpx
+import pytest
+import uvicorn
+
+from gateway.admin import create_app
+from gateway.auth import Authenticator
+from gateway.moderator import Moderator
+from gateway.store import ViolationFilter
+from gateway.store.records import FIELDS
+
+ADMIN = "the first admin key"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Running:
+    """A control plane in a thread of its own."""
+
+    def __init__(self, store, policy=None):
+        self.store = store
+        self.policy = policy
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+
+    async def _serve(self):
+        moderator = Moderator(self.store, policy=self.policy, base_lexicon="none")
+        await moderator.start()
+        app = create_app(
+            store=self.store,
+            authenticator=Authenticator(self.store, ADMIN),
+            moderator=moderator,
+            settings=SimpleNamespace(policy=self.policy),
+            render_metrics=lambda: b"sluice_up 1\n",
+        )
+        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._started.set()
+        await self._server.serve([self.socket])
+        await moderator.close()
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._started.wait(20)
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join(20)
+        self.socket.close()
+
+    def client(self, key=ADMIN, **options):
+        """A client with a key."""
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20, **options)
+
+
+@pytest.fixture
+def plane(sqlite_store):
+    """A control plane on SQLite without any file."""
+    with Running(sqlite_store) as running:
+        yield running
+
+
+@pytest.fixture
+def api(plane):
+    """A client with the admin key."""
+    with plane.client() as client:
+        yield client
+
+
+def error(answer):
+    """The error object of an answer."""
+    return answer.json()["error"]
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+READS = ["/api/v1/violations", "/api/v1/violations/x", "/api/v1/policy", "/api/v1/lexicon/terms"]
+READS += ["/api/v1/lexicon/coverage", "/api/v1/violations/stream", "/api/v1/policy/history"]
+
+
+@pytest.mark.parametrize("key", [None, "wrong", "slk_wrong", ADMIN + "x"])
+def test_no_entry_without_key(plane, key):
+    """Without a key in force nothing is told, and the answer says what to send."""
+    with plane.client(key) as client:
+        for path in READS:
+            answer = client.get(path)
+            assert (path, answer.status_code) == (path, 401)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "Bearer" in error(answer)["message"]
+
+
+def test_scopes(plane, sqlite_store, violation):
+    """A key may do what its scope says and what weaker scopes may, nothing more; a revoked one nothing."""
+    item = violation()
+    sqlite_store.violations.insert_many([item])
+    record, reader = sqlite_store.keys.create("read", "r")
+    _, reviewer = sqlite_store.keys.create("review", "v")
+    review = {"verdict": "confirmed"}
+    for key, read, reviewed, put in ((reader, 200, 403, 403), (reviewer, 200, 200, 403), (ADMIN, 200, 200, 200)):
+        with plane.client(key) as client:
+            assert client.get("/api/v1/violations").status_code == read
+            assert client.post(f"/api/v1/violations/{item.id}/review", json=review).status_code == reviewed
+            assert client.put("/api/v1/policy", content="version: 1\n").status_code == put
+            assert client.post("/api/v1/lexicon/terms", json={"term": "x", "category": "A1.d"}).status_code == (
+                201 if put == 200 else 403
+            )
+    sqlite_store.keys.revoke(record.id)
+    with plane.client(reader) as client:
+        assert client.get("/api/v1/violations").status_code == 401
+
+
+def test_open_doors(plane):
+    """Health and metrics need no key; they tell nothing of anybody."""
+    assert httpx.get(plane.url + "/healthz").text == "ok\n"
+    metrics = httpx.get(plane.url + "/metrics")
+    assert metrics.text == "sluice_up 1\n"
+    assert metrics.headers["content-type"].startswith("text/plain; version=")
+
+
+# --- violations -------------------------------------------------------------------------------------------------------
+
+
+def test_list_and_get(api, sqlite_store, violation):
+    """The list has exactly the contract's fields, newest first, and pages by cursor."""
+    items = [violation(created_at=NOON + timedelta(seconds=at)) for at in range(5)]
+    sqlite_store.violations.insert_many(items)
+    first = api.get("/api/v1/violations", params={"limit": 3}).json()
+    assert [item["id"] for item in first["items"]] == [item.id for item in items[:1:-1]]
+    assert tuple(first["items"][0]) == FIELDS
+    assert first["items"][0]["created_at"] == "2026-11-22T12:00:04.000000Z"
+    assert first["items"][0] == json.loads(json.dumps(items[4].as_json()))
+    second = api.get("/api/v1/violations", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    assert [item["id"] for item in second["items"]] == [items[1].id, items[0].id]
+    assert second["next_cursor"] is None
+    assert api.get(f"/api/v1/violations/{items[0].id}").json() == items[0].as_json()
+
+
+def test_filters(api, sqlite_store, violation):
+    """Every parameter of the contract filters."""
+    one = violation(
+        created_at=NOON,
+        direction="input",
+        action="mask",
+        subject="sub_1",
+        categories={"A1.h.gambling": 1.0},
+        model="qq",
+    )
+    other = violation(created_at=NOON + timedelta(hours=1), status="confirmed")
+    sqlite_store.violations.insert_many([one, other])
+    for parameters in (
+        {"until": "2026-11-22T12:30:00Z"},
+        {"until": "2026-11-22T20:30:00+08:00"},
+        {"category": "A1.h.gambling"},
+        {"action": "mask"},
+        {"direction": "input"},
+        {"status": "open"},
+        {"subject": "sub_1"},
+        {"q": "QQ"},
+    ):
+        items = api.get("/api/v1/violations", params=parameters).json()["items"]
+        assert [item["id"] for item in items] == [one.id], parameters
+    assert len(api.get("/api/v1/violations", params={"since": "2026-11-22", "category": "A1"}).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"since": "yesterday"}, "since"),
+        ({"category": "A1.h.gamblin"}, "A1.h.gambling"),
+        ({"action": "allow"}, "'flag', 'mask' or 'block'"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"cursor": "nonsense"}, "next_cursor"),
+        ({"catgory": "A1"}, "catgory: there is no such parameter"),
+    ],
+)
+def test_wrong_filters(api, parameters, says):
+    """A wrong filter is an error that names it, never a list of everything."""
+    answer = api.get("/api/v1/violations", params=parameters)
+    assert answer.status_code == 400
+    assert says in error(answer)["message"]
+
+
+def test_review(api, sqlite_store, violation):
+    """A verdict is kept with its author; a wrong one and an unknown violation are told apart."""
+    item = violation()
+    sqlite_store.violations.insert_many([item])
+    done = api.post(f"/api/v1/violations/{item.id}/review", json={"verdict": "false_positive", "note": "误报"})
+    assert (done.status_code, done.json()["status"]) == (200, "false_positive")
+    assert sqlite_store.audit.latest()[0].target == item.id
+    wrong = api.post(f"/api/v1/violations/{item.id}/review", json={"verdict": "maybe"})
+    assert (wrong.status_code, error(wrong)["param"]) == (400, "verdict")
+    absent = api.post("/api/v1/violations/none/review", json={"verdict": "confirmed"})
+    assert (absent.status_code, error(absent)["code"]) == (404, "not_found")
+    assert api.post(f"/api/v1/violations/{item.id}/review", content="{").status_code == 400
+
+
+def read_events(client, count, headers=None):
+    """The next events of the feed, as (id, record)."""
+    events = []
+    with client.stream("GET", "/api/v1/violations/stream", headers=headers or {}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        at = None
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                at = value
+            elif name == "data":
+                events.append((at, json.loads(value)))
+                if len(events) == count:
+                    break
+    return events
+
+
+def test_stream_resumes(plane, sqlite_store, violation):
+    """The feed gives what is committed after it was opened, and after a break exactly what was missed."""
+    sqlite_store.violations.insert_many([violation()])
+    before = sqlite_store.violations.position()
+    items = [violation() for _ in range(4)]
+    threading.Timer(0.7, lambda: sqlite_store.violations.insert_many(items[:2])).start()
+    with plane.client() as client:
+        seen = read_events(client, 2)
+        assert [record["id"] for _, record in seen] == [item.id for item in items[:2]]
+        sqlite_store.violations.insert_many(items[2:])
+        missed = read_events(client, 2, {"last-event-id": seen[-1][0]})
+        assert [record["id"] for _, record in missed] == [item.id for item in items[2:]]
+        again = read_events(client, 4, {"last-event-id": str(before)})
+        assert [record["id"] for _, record in again] == [item.id for item in items]
+        assert client.get("/api/v1/violations/stream", headers={"last-event-id": "x"}).status_code == 400
+
+
+def test_store_away(plane, api, sqlite_store, tmp_path):
+    """While the store is away the API says so with 503, and the first key still tells who asks."""
+    sqlite_store.close()
+    for name in ("sluice.db", "sluice.db-wal", "sluice.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    answer = api.get("/api/v1/violations")
+    assert (answer.status_code, error(answer)["code"]) == (503, "store_unavailable")
+
+
+# --- policy and lexicon -----------------------------------------------------------------------------------------------
+
+
+def test_policy_round_trip(api, sqlite_store):
+    """A policy that is put is in force on return, as it was written, with its history."""
+    before = api.get("/api/v1/policy").json()
+    assert before["origin"] == "shipped"
+    text = "version: 1\nmode: monitor  # for now\ncategories:\n  A1.h.gambling: {action: flag}\n"
+    put = api.put("/api/v1/policy", content=text, headers={"content-type": "application/yaml"})
+    assert put.status_code == 200
+    after = api.get("/api/v1/policy").json()
+    assert (after["yaml"], after["origin"], after["policy"]["mode"]) == (text, "store", "monitor")
+    assert after["ruleset"] == put.json()["ruleset"] != before["ruleset"]
+    assert after["version"] == put.json()["version"] != before["version"]
+    again = api.put("/api/v1/policy", json={"yaml": before["yaml"]}).json()
+    assert again["ruleset"] == before["ruleset"]
+    assert api.put("/api/v1/policy", json={"version": 1, "mode": "monitor"}).status_code == 200
+    history = api.get("/api/v1/policy/history").json()["items"]
+    assert [item["active"] for item in history] == [True, False, False]
+    assert history[2]["yaml"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mode: enforc\n", "policy:1: mode: must be"),
+        ("version: 1\ncategories:\n  A1.x: {action: block}\n", "policy:3"),
+        ("mode: [", "policy:1"),
+        ("", "empty"),
+        ('{"yaml": 5}', "yaml"),
+        ("version: 9\n", "version"),
+        (b"\xff\xfe", "UTF-8"),
+        ("#" * 1_100_000, "longer"),
+    ],
+)
+def test_wrong_policy(api, text, says):
+    """A policy that cannot be used is refused with its line, and the running one stays."""
+    before = api.get("/api/v1/policy").json()
+    answer = api.put("/api/v1/policy", content=text)
+    assert answer.status_code in {400, 413}
+    assert says in error(answer)["message"]
+    assert api.get("/api/v1/policy").json() == before
+
+
+def test_terms(api, plane):
+    """Terms are added one by one, as a list or as a file, listed with filters, and deleted by id."""
+    one = api.post("/api/v1/lexicon/terms", json={"term": "冰毒", "category": "A1.h.drugs", "unless": ["冰毒检测"]})
+    assert one.status_code == 201
+    assert one.json()["term"]["unless"] == ["冰毒检测"]
+    many = [{"term": f"词{at}", "category": "A1.h.gambling", "action": "flag"} for at in range(3)]
+    assert api.post("/api/v1/lexicon/terms", json=many).json()["added"] == 3
+    csv = "term,category,with,within\n炸药,A1.h.weapons_cbrne,制作;购买,5\n"
+    assert api.post("/api/v1/lexicon/terms", content=csv, headers={"content-type": "text/csv"}).status_code == 201
+    listed = api.get("/api/v1/lexicon/terms", params={"limit": 4}).json()
+    rest = api.get("/api/v1/lexicon/terms", params={"cursor": listed["next_cursor"]}).json()["items"]
+    assert [item["term"] for item in listed["items"] + rest] == ["冰毒", "词0", "词1", "词2", "炸药"]
+    assert rest[0]["with"] == ["制作", "购买"]
+    assert rest[0]["within"] == 5
+    assert len(api.get("/api/v1/lexicon/terms", params={"category": "A1.h"}).json()["items"]) == 5
+    assert [t["term"] for t in api.get("/api/v1/lexicon/terms", params={"q": "冰"}).json()["items"]] == ["冰毒"]
+    coverage = api.get("/api/v1/lexicon/coverage").json()
+    assert coverage["imported"] == 5
+    assert "A1.a" in coverage["empty"]
+    assert api.delete(f"/api/v1/lexicon/terms/{one.json()['term']['id']}").status_code == 200
+    assert api.delete("/api/v1/lexicon/terms/none").status_code == 404
+    assert plane.store.terms.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        ('{"term": "x", "category": "A9"}', "application/json", "A9"),
+        ('[{"term": "好词", "category": "A1.d"}, {"term": "", "category": "A1.d"}]', "application/json", "term 1"),
+        ("[]", "application/json", "list"),
+        ("term,category\n", "application/json", "text/csv"),
+        ("term,category\n好词,A1.d\n词\n", "text/csv", "body:3"),
+        ('{"term": "好词", "category": "A1.d"}\n{', "application/x-ndjson", "body:2"),
+        ("[5]", "application/json", "term 0"),
+    ],
+)
+def test_wrong_terms(api, plane, body, kind, says):
+    """A list with one wrong term is refused whole, naming the place."""
+    answer = api.post("/api/v1/lexicon/terms", content=body.encode(), headers={"content-type": kind})
+    assert answer.status_code == 400
+    assert says in error(answer)["message"]
+    assert plane.store.terms.count() == 0
+
+
+def test_openapi_names_every_endpoint(api):
+    """The OpenAPI document is there and lists each endpoint of the contract with its filters."""
+    document = api.get("/api/v1/openapi.json").json()
+    paths = document["paths"]
+    assert set(paths) == {
+        "/api/v1/violations",
+        "/api/v1/violations/stream",
+        "/api/v1/violations/{violation_id}",
+        "/api/v1/violations/{violation_id}/review",
+        "/api/v1/policy",
+        "/api/v1/policy/history",
+        "/api/v1/lexicon/terms",
+        "/api/v1/lexicon/terms/{term_id}",
+        "/api/v1/lexicon/coverage",
+    }
+    named = {parameter["name"] for parameter in paths["/api/v1/violations"]["get"]["parameters"]}
+    assert named == {"since", "until", "category", "action", "direction", "status", "subject", "q", "limit", "cursor"}
+    assert set(document["components"]["schemas"]["Violation"]["properties"]) == set(FIELDS)
+
+
+def test_unknown_path(api):
+    """What does not exist is answered in the same shape."""
+    assert (api.get("/api/v1/nothing").status_code, error(api.get("/api/v1/nothing"))["code"]) == (404, "not_found")
+    assert api.post("/api/v1/violations").status_code == 405
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def browser(plane):
+    """A browser that follows redirects and keeps cookies."""
+    with httpx.Client(base_url=plane.url, follow_redirects=True, headers={"accept-language": "zh-CN"}) as client:
+        yield client
+
+
+def test_sign_in_and_out(browser):
+    """Without a session every page asks for the key; a wrong one is refused, a right one lets in until signing out."""
+    assert browser.get("/").url.path == "/login"
+    wrong = browser.post("/login", data={"key": "nonsense"})
+    assert wrong.status_code == 403
+    assert "密钥无效" in wrong.text
+    page = browser.post("/login", data={"key": ADMIN})
+    assert (page.url.path, page.status_code) == ("/", 200)
+    assert ADMIN not in page.text
+    assert ADMIN not in str(browser.cookies)
+    cookie = next(h for h in page.history[0].headers.get_list("set-cookie") if h.startswith("sluice_session"))
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert browser.post("/logout", data={"token": "forged"}).status_code == 403
+    token = page.text.split('name="token" value="')[1].split('"')[0]
+    assert browser.post("/logout", data={"token": token}).url.path == "/login"
+    assert browser.get("/").url.path == "/login"
+
+
+def test_page_lists_and_escapes(browser, sqlite_store, violation):
+    """The page shows the latest violations, filtered by the address, in two languages, and runs nothing of them."""
+    nasty = violation(excerpt="<script>alert(1)</script>", subject='"><img src=x>', direction="input")
+    sqlite_store.violations.insert_many([nasty, violation(excerpt="另一条记录")])
+    page = browser.post("/login", data={"key": ADMIN})
+    assert "&lt;script&gt;alert(1)" in page.text
+    assert "<script>alert" not in page.text
+    assert "<img" not in page.text
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert "另一条记录" in page.text
+    filtered = browser.get("/", params={"direction": "input", "lang": "en"})
+    assert "另一条记录" not in filtered.text
+    assert "Violations" in filtered.text
+    assert "Violations" in browser.get("/").text
+    wrong = browser.get("/", params={"since": "yesterday"})
+    assert (wrong.status_code, "since" in wrong.text) == (400, True)
+
+
+def test_page_reviews(browser, sqlite_store, violation):
+    """A verdict is given by a plain form, which must be ours."""
+    item = violation()
+    sqlite_store.violations.insert_many([item])
+    browser.post("/login", data={"key": ADMIN})
+    page = browser.get(f"/violations/{item.id}")
+    assert "炸药" in page.text
+    token = page.text.split('name="token" value="')[1].split('"')[0]
+    forged = browser.post(f"/violations/{item.id}/review", data={"verdict": "confirmed", "token": "forged"})
+    assert forged.status_code == 403
+    assert sqlite_store.violations.count(ViolationFilter(status="open")) == 1
+    done = browser.post(f"/violations/{item.id}/review", data={"verdict": "confirmed", "token": token})
+    assert (done.status_code, "已确认" in done.text) == (200, True)
+    assert browser.get("/violations/none").status_code == 404
+
+
+def test_session_reads_but_never_changes(browser, sqlite_store, violation):
+    """A browser's session follows the feed and reads the API, but a change needs the key itself."""
+    browser.post("/login", data={"key": ADMIN})
+    assert browser.get("/api/v1/violations").status_code == 200
+    assert browser.put("/api/v1/policy", content="version: 1\n").status_code == 401
+
+
+def test_session_ends_with_its_key(browser, sqlite_store):
+    """Revoking a key ends the sessions that it opened; a forged session is none."""
+    record, key = sqlite_store.keys.create("read")
+    browser.post("/login", data={"key": key})
+    assert browser.get("/").url.path == "/"
+    sqlite_store.keys.revoke(record.id)
+    assert browser.get("/").url.path == "/login"
+    browser.cookies.set("sluice_session", "first.99999999999.00")
+    assert browser.get("/").url.path == "/login"
+
+
+def test_static_files(browser):
+    """The page's own style and script are served, and nothing beside them."""
+    assert browser.get("/static/sluice.css").status_code == 200
+    assert browser.get("/static/feed.js").status_code == 200
+    assert browser.get("/static/../app.py").status_code == 404

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from gateway.protocols import bodies, jsontext
+from gateway.protocols.about import ApiInfo
 from gateway.protocols.generic_stream import GenericStreamDecoder, TextStreamDecoder
 from gateway.protocols.openai_shapes import error_body
 from gateway.protocols.types import (
@@ -25,6 +26,17 @@ from gateway.protocols.types import (
 
 _DOCUMENTS = (bodies.PlainText, bodies.Form, bodies.Multipart)
 _JSON_STARTS = (b"{", b"[", b'"')
+
+
+ABOUT = ApiInfo(
+    name="any other",
+    version_read="-",
+    paths="every path that is not in this table",
+    channels="other: every string and key of JSON, SSE, JSON lines and multipart fields, form fields, plain text",
+    refusal="none: always the error form",
+    cut="what was cleared, then the error form as an event",
+    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`',
+)
 
 
 class GenericJSON:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from gateway.protocols import jsontext
+from gateway.protocols.about import ApiInfo
 from gateway.protocols.arguments import Arguments
 from gateway.protocols.openai_chat_stream import ChatStreamDecoder
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
@@ -75,6 +76,18 @@ _SCHEMA_KEYS = frozenset(
         *("additionalProperties", "json_schema", "schema", "anyOf", "allOf", "oneOf", "$ref", "$defs", "title"),
         *("default", "format", "minimum", "maximum", "const", "pattern", "minItems", "maxItems", "$schema"),
     )
+)
+
+
+ABOUT = ApiInfo(
+    name="OpenAI chat completions (and compatible APIs)",
+    version_read="`openai` 3.54",
+    paths="`…/chat/completions`",
+    channels="system, content (all choices, spoken transcripts), reasoning, tool (names, arguments, schemas, results), "
+    "refusal, other",
+    refusal='`choices[].message.content` = refusal text, `finish_reason: "content_filter"`',
+    cut='delta with the refusal text, `finish_reason: "content_filter"`, `data: [DONE]`; other choices go on',
+    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as a `data:` event',
 )
 
 
@@ -366,7 +379,7 @@ def _refused_choice(number: int, refusal: Refusal) -> dict[str, Any]:
 
 
 def _has_text(value: Body) -> bool:
-    return next(jsontext.strings(value), None) is not None
+    return bool(jsontext.strings(value))
 
 
 __all__ = ["OpenAIChat", "choice_number", "decoded", "is_arguments", "is_plumbing", "mapped"]

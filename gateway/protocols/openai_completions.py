@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from gateway.protocols import jsontext
+from gateway.protocols.about import ApiInfo
 from gateway.protocols.openai_chat import choice_number, is_plumbing
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
 from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_identifier
@@ -28,6 +29,17 @@ from gateway.protocols.types import (
 
 _CHOICE = frozenset(("index", "text", "logprobs", "finish_reason"))
 _HEADER = frozenset(("id", "object", "model", "system_fingerprint"))
+
+
+ABOUT = ApiInfo(
+    name="OpenAI completions (legacy)",
+    version_read="`openai` 3.54",
+    paths="`…/completions`",
+    channels="content (prompts, suffix, all choices), other; prompts of token numbers cannot be read",
+    refusal='`choices[].text` = refusal text, `finish_reason: "content_filter"`',
+    cut='text chunk with the refusal text, `finish_reason: "content_filter"`, `data: [DONE]`; other choices go on',
+    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as a `data:` event',
+)
 
 
 class OpenAICompletions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from filters.policy import PolicyError
@@ -20,6 +21,10 @@ from gateway.proxy.context import Context
 from gateway.proxy.services import Services
 from gateway.proxy.texts import Findings, decide_guarded
 from gateway.upstream import UpstreamError
+
+DISCARDED = 64 * 2**20
+"""Bytes of a request too large to be taken that are read and thrown away, so that its client hears why."""
+DISCARD_S = 5.0
 
 _log = get_logger("gateway.proxy")
 
@@ -115,6 +120,8 @@ class Exchange:
         declared = headers.get(self._context.headers, b"content-length")
         monitor = self._context.monitor
         if declared.isdigit() and int(declared) > limit and not monitor:
+            if not headers.get(self._context.headers, b"expect"):  # else the client sends nothing before it is asked
+                await self._discard(int(declared))
             return self._too_large()
         pieces: list[bytes] = []
         size = 0
@@ -127,9 +134,24 @@ class Exchange:
             size += len(piece)
             more = message.get("more_body", False)
             if size > limit:
-                return self._rest(pieces, more=more) if monitor else self._too_large()
+                if monitor:
+                    return self._rest(pieces, more=more)
+                if more:
+                    await self._discard(DISCARDED)
+                return self._too_large()
             if not more:
                 return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _discard(self, size: int) -> None:
+        """Read a moderate rest: a client that is still sending when its connection closes never sees the answer."""
+        left = min(size, DISCARDED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_S):
+                while left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        break
 
     def _too_large(self) -> _Rejected:
         limit = self._services.max_body

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - the rig's methods are named for what they do
 """A relay over the real OpenAI adapter and the real engine, played as a transcript."""
 
 import json

@@ -1,6 +1,7 @@
 """The relay, as transcripts: what goes in, what comes out, and when."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ TEXTS = st.lists(st.text(ALPHABET, max_size=6), max_size=12)
 def cut(data, places):
     """Split bytes at these places."""
     edges = [0, *sorted({place % (len(data) + 1) for place in places}), len(data)]
-    return [data[left:right] for left, right in zip(edges, edges[1:], strict=False)]
+    return [data[left:right] for left, right in pairwise(edges)]
 
 
 def may_leave(text, terms):
@@ -103,7 +104,7 @@ def test_hold_back_is_the_live_prefix_alone(kit):
 
 
 def test_block_in_the_middle_of_a_frame(kit):
-    """What was cleared before the match leaves; the match and everything after it does not; the stream ends properly."""
+    """What was cleared before the match leaves; the match and what follows does not; the stream ends properly."""
     one = kit.play().feed(kit.text("前面"), kit.text("中间炸药后面"), kit.text("更多"))
     assert one.said() == "前面中间不便回答。"
     assert one.sent.endswith(kit.done)

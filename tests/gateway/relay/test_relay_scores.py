@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - the rig's methods are named for what they do
 """The relay while scores are awaited, and where parts of it fail."""
 
 import json
@@ -122,7 +123,7 @@ class Broken:
 
     def feed(self, chunk):
         if "崩" in chunk:
-            raise RuntimeError("secret text")  # noqa: EM101, TRY003
+            raise RuntimeError("secret text")
         self.watermark += len(chunk)
         return ()
 

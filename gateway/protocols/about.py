@@ -31,8 +31,8 @@ and odd spellings of them (`//`, `%63`, letter case, a trailing slash) change no
 does not know are scanned too, as channel `other`; images, audio and files follow the policy's `media`, frames and
 bodies that cannot be read its `unknown`.
 
-各接口的扫描范围与各种判定的返回形式。路径前缀与写法变化不影响扫描；未知字段同样扫描（通道 `other`）；图像、音频、文件按策略的
-`media` 处理，无法读取的帧与正文按 `unknown` 处理。
+各接口的扫描范围与各种判定的返回形式。路径前缀与写法变化不影响扫描；未知字段同样扫描（通道 `other`）；
+图像、音频、文件按策略的 `media` 处理，无法读取的帧与正文按 `unknown` 处理。
 
 """
 

@@ -87,7 +87,7 @@ ABOUT = ApiInfo(
     "refusal, other",
     refusal='`choices[].message.content` = refusal text, `finish_reason: "content_filter"`',
     cut='delta with the refusal text, `finish_reason: "content_filter"`, `data: [DONE]`; other choices go on',
-    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as a `data:` event',
+    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as an event',
 )
 
 

@@ -38,7 +38,7 @@ ABOUT = ApiInfo(
     channels="content (prompts, suffix, all choices), other; prompts of token numbers cannot be read",
     refusal='`choices[].text` = refusal text, `finish_reason: "content_filter"`',
     cut='text chunk with the refusal text, `finish_reason: "content_filter"`, `data: [DONE]`; other choices go on',
-    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as a `data:` event',
+    error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as an event',
 )
 
 

@@ -81,6 +81,8 @@ class SSEDecoder:
 
     def _feed(self, data: bytes) -> list[SSEEvent]:
         self._check()
+        if self.idle and b"\r" not in data:
+            return self._feed_lf(data)
         self._buffer += data
         events: list[SSEEvent] = []
         start = 0
@@ -90,11 +92,32 @@ class SSEDecoder:
             start = self._searched = end
         del self._buffer[:start]
         self._searched = max(0, len(self._buffer) - _LOOKBACK)
+        self.idle = self._started and not self._buffer and not self._after_cr
+        return self._bounded(events)
+
+    def _feed_lf(self, data: bytes) -> list[SSEEvent]:
+        """The same for the usual case: an event begins with ``data``, and all lines end with LF."""
+        events: list[SSEEvent] = []
+        start = 0
+        while start < len(data):
+            if data[start] == 0x0A:
+                end = start + 1
+            elif (end := data.find(b"\n\n", start) + 2) < 2:
+                break
+            events.append(self._parse(data[start:end]))
+            start = end
+        if start < len(data):
+            self._buffer += data[start:]
+            self._searched = max(0, len(self._buffer) - _LOOKBACK)
+            self.idle = False
+        return self._bounded(events)
+
+    def _bounded(self, events: list[SSEEvent]) -> list[SSEEvent]:
         if len(self._buffer) > self._max:
             self._failed = True
+            self.idle = False
             if not events:
                 self._check()
-        self.idle = self._started and not self._buffer and not self._after_cr
         return events
 
     def _end_of_event(self, start: int) -> int | None:

@@ -7,7 +7,7 @@ surrogates, invalid UTF-8, a byte order mark, endless nesting) is an error and n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import orjson
 
@@ -20,6 +20,7 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 # One string of a JSON text that is known to be valid, and whether it is a key. Possessive: linear on any input.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?+')
+_SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 
 
 class InvalidJSON(ValueError):  # noqa: N818 - named for what was found
@@ -79,6 +80,9 @@ def _refuse_duplicates(raw: bytes, body: Body) -> None:
     except (orjson.JSONEncodeError, RecursionError):
         pass  # too deep to print; counted below
     kept = _count_keys(body, 1)
+    # Every key written ends with one of these, so that there are no more keys than these; strings may hold them too.
+    if raw.count(b'":') + len(_SPACED_COLON.findall(raw)) == kept:
+        return
     written = sum(1 for match in _STRING.finditer(raw) if match.group(1) is not None)
     if kept != written:
         raise AmbiguousJSON("an object holds the same key twice")
@@ -96,29 +100,36 @@ def _count_keys(node: Body, depth: int) -> int:
     return 0
 
 
-def strings(node: Body, path: Path = (), *, keys: bool = False) -> Iterator[tuple[Path, str]]:
+def strings(node: Body, path: Path = (), *, keys: bool = False) -> list[tuple[Path, str]]:
     """Every string value (and with ``keys`` every object key) below ``node``, in document order, with its path.
 
-    Iterative, so that depth never is a ``RecursionError``. Empty strings are left out.
+    Empty strings are left out.
 
     Raises:
         InvalidJSON: nested deeper than ``MAX_DEPTH``.
     """
-    stack: list[tuple[Path, Body]] = [(path, node)]
-    while stack:
-        at, value = stack.pop()
-        if len(at) > MAX_DEPTH + 2:  # the path of a key is two longer
-            raise InvalidJSON(_TOO_DEEP)
-        if isinstance(value, str):
+    found: list[tuple[Path, str]] = []
+    if type(node) is str:
+        if node:
+            found.append((path, node))
+    elif type(node) is dict or type(node) is list:
+        _collect(node, path, found, keys)
+    return found
+
+
+def _collect(node: Body, path: Path, found: list[tuple[Path, str]], keys: bool) -> None:
+    if len(path) > MAX_DEPTH:
+        raise InvalidJSON(_TOO_DEEP)
+    named = keys and type(node) is dict
+    for step, value in node.items() if type(node) is dict else enumerate(node):
+        if named and step:
+            found.append(((*path, KEY, step), str(step)))
+        kind = type(value)
+        if kind is str:
             if value:
-                yield at, value
-        elif isinstance(value, dict):
-            for name in reversed(value):
-                stack.append(((*at, name), value[name]))
-                if keys and name:
-                    stack.append(((*at, KEY, name), name))
-        elif isinstance(value, list):
-            stack.extend(((*at, number), value[number]) for number in range(len(value) - 1, -1, -1))
+                found.append(((*path, step), value))
+        elif kind is dict or kind is list:
+            _collect(value, (*path, step), found, keys)
 
 
 def is_on(value: Body) -> bool:

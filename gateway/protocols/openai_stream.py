@@ -90,6 +90,9 @@ class OpenAIStreamDecoder:
             return [self._filled(data, *match)]
         frames = []
         for event in self._sse.feed(data):
+            if event.raw is not data and (match := self._templates.match(event.raw)) is not None:
+                frames.append(self._filled(event.raw, *match))
+                continue
             frame = self._frame(event)
             frames.append(frame)
             if frame.closes:

@@ -16,6 +16,7 @@ from gateway.protocols.types import Body, ChannelKey, Delta, Frame, FrameKind, P
 
 _MAX_TEMPLATES = 4  # as many choices as are usually interleaved
 _MAX_LEARNT = 16  # in a stream whose frames all differ, learning does not pay
+_MAX_TRIED = 64  # nor in one whose texts are written as escapes
 
 
 class Template(NamedTuple):
@@ -42,6 +43,7 @@ class Templates:
     def __init__(self) -> None:
         self._templates: list[Template] = []
         self._learnt = 0
+        self._tried = 0
 
     def match(self, data: bytes) -> tuple[Template, str] | None:
         """The template that this whole event fills in, and the text with which."""
@@ -59,7 +61,12 @@ class Templates:
 
     def learn(self, frame: Frame) -> None:
         """Remember a frame that was read in full, if all its text is one plain string."""
-        if self._learnt >= _MAX_LEARNT or len(frame.deltas) != 1 or len(frame.choices) != 1:
+        if (
+            self._tried >= _MAX_TRIED
+            or self._learnt >= _MAX_LEARNT
+            or len(frame.deltas) != 1
+            or len(frame.choices) != 1
+        ):
             return
         delta = frame.deltas[0]
         plain = frame.kind is FrameKind.DATA and not (
@@ -67,9 +74,10 @@ class Templates:
         )
         if not plain or not delta.path or not _is_one_line(frame.raw) or frame.body["choices"][0].get("logprobs"):
             return
-        self._learnt += 1
+        self._tried += 1
         template = _make(frame, delta)
         if template is not None:
+            self._learnt += 1
             self._templates = [template, *self._templates[: _MAX_TEMPLATES - 1]]
 
     def forget(self) -> None:

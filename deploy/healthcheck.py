@@ -1,4 +1,4 @@
-"""The container's health check: does the data plane answer? Standard library only."""
+"""The container's health check: does the data plane answer? Standard library only."""  # noqa: INP001 - a script, no package
 
 import http.client
 import os

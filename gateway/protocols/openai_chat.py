@@ -6,7 +6,6 @@ are left out, and whatever is not known is text of the channel "other". Nothing 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,22 @@ import orjson
 
 from gateway.protocols import jsontext
 from gateway.protocols.about import ApiInfo
-from gateway.protocols.arguments import Arguments
 from gateway.protocols.openai_chat_stream import ChatStreamDecoder
+from gateway.protocols.openai_places import (
+    ID_FIELDS,
+    KEYED,
+    SCHEMA_KEYS,
+    SUBJECT,
+    choice_number,
+    decoded,
+    holds_media,
+    is_arguments,
+    is_plumbing,
+    joined,
+    mapped,
+    message_channel,
+    message_media,
+)
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
 from gateway.protocols.openai_stream import is_identifier
 from gateway.protocols.types import (
@@ -32,53 +45,6 @@ from gateway.protocols.types import (
     TextPart,
 )
 
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\s-]*", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]*", re.ASCII)
-_MEDIA_PARTS = frozenset(("image_url", "input_image", "image", "input_audio", "audio", "video_url", "video", "file"))
-_ROLE_CHANNELS = {
-    "user": "content",
-    "assistant": "content",
-    "system": "system",
-    "developer": "system",
-    "tool": "tool",
-    "function": "tool",
-}
-_FIELD_CHANNELS = {
-    "reasoning_content": "reasoning",
-    "reasoning": "reasoning",
-    "reasoning_details": "reasoning",
-    "tool_calls": "tool",
-    "function_call": "tool",
-    "audio": "content",
-    "refusal": "refusal",
-}
-# Top-level fields with a vocabulary of their own; a value outside it is text like any other.
-_SUBJECT = ("safety_identifier", "user")
-_ID_FIELDS = frozenset(("id", "model", "object", "system_fingerprint", "service_tier", "prompt_cache_key"))
-_WORDS = frozenset(
-    (
-        *_ROLE_CHANNELS,
-        *_MEDIA_PARTS,
-        *("text", "refusal", "custom", "content", "stop", "length", "tool_calls", "function_call", "content_filter"),
-        *("auto", "none", "required", "low", "medium", "high", "minimal", "default", "json_object", "json_schema"),
-        *("string", "object", "array", "number", "integer", "boolean", "null", "url_citation", "ephemeral", "safe"),
-    )
-)
-# Fields whose values come from a vocabulary (``_WORDS``). Elsewhere the same words are text.
-_WORD_FIELDS = frozenset(
-    ("role", "type", "finish_reason", "tool_choice", "reasoning_effort", "detail", "format", "severity", "verbosity")
-)
-# Key names that reach the model: parameters of tools and answers, metadata.
-_KEYED = frozenset(("tools", "functions", "response_format", "metadata"))
-_SCHEMA_KEYS = frozenset(
-    (
-        *("type", "function", "name", "description", "parameters", "properties", "required", "strict", "items", "enum"),
-        *("additionalProperties", "json_schema", "schema", "anyOf", "allOf", "oneOf", "$ref", "$defs", "title"),
-        *("default", "format", "minimum", "maximum", "const", "pattern", "minItems", "maxItems", "$schema"),
-    )
-)
-
-
 ABOUT = ApiInfo(
     name="OpenAI chat completions (and compatible APIs)",
     version_read="`openai` 3.54",
@@ -89,41 +55,6 @@ ABOUT = ApiInfo(
     cut='delta with the refusal text, `finish_reason: "content_filter"`, `data: [DONE]`; other choices go on',
     error='`{"error": {"message", "type", "code": "content_filter", "param", "sluice"}}`; in a stream as an event',
 )
-
-
-def decoded(text: str) -> str:
-    """The moderated view of a whole JSON document in a string."""
-    document = Arguments()
-    return document.feed(text).text + document.finish()
-
-
-def is_arguments(path: Path) -> bool:
-    """Whether the string at this path of a chat body is a JSON document of its own."""
-    return len(path) > 2 and path[-1] == "arguments" and path[-2] in ("function", "function_call")
-
-
-def mapped(body: Body, edit: Edit) -> Edit:
-    """An edit of a decoded view as an edit of the string that holds it."""
-    if not is_arguments(edit.path):
-        return edit
-    document = Arguments()
-    piece = document.feed(jsontext.get(body, edit.path))
-    document.finish()
-    return Edit(edit.path, piece.rewrite(edit.text))
-
-
-def is_plumbing(path: Path, text: str) -> bool:
-    """Whether a string is an id, a word of the API's own vocabulary or base64: nothing that anybody reads."""
-    last = path[-1]
-    if last in _WORD_FIELDS:
-        return text in _WORDS
-    if last in ("id", "tool_call_id", "file_id") or (len(path) == 1 and last in _ID_FIELDS):
-        return is_identifier(text)
-    if last == "url":
-        return text.startswith("data:") and _DATA_URL.fullmatch(text) is not None
-    if last in ("data", "file_data") and len(path) > 1 and path[-2] in _MEDIA_PARTS:
-        return _BASE64.fullmatch(text) is not None or _DATA_URL.fullmatch(text) is not None
-    return False
 
 
 class OpenAIChat:
@@ -154,13 +85,13 @@ class OpenAIChat:
             part = self._request_part(path, text, roles, last_user)
             if part is not None:
                 parts.append(joined(parts, part, path[:3]))
-        for name in _KEYED & body.keys():
+        for name in KEYED & body.keys():
             parts += [
                 TextPart(path, "tool" if name in ("tools", "functions") else "other", text)
                 for path, text in jsontext.strings(body[name], (name,), keys=True)
-                if KEY in path[:-1] and text not in _SCHEMA_KEYS
+                if KEY in path[:-1] and text not in SCHEMA_KEYS
             ]
-        media = any(_holds_media(message.get("content")) for message in messages if isinstance(message, dict))
+        media = any(holds_media(message.get("content")) for message in messages if isinstance(message, dict))
         choices = body.get("n")
         model = body.get("model")
         return RequestView(
@@ -175,14 +106,14 @@ class OpenAIChat:
 
     def _request_part(self, path: Path, text: str, roles: Sequence[Any], last_user: int) -> TextPart | None:
         top = path[0]
-        if top in _SUBJECT and len(path) == 1:
+        if top in SUBJECT and len(path) == 1:
             return None  # a person's id, not words
         if is_plumbing(path, text):
             return None
         if top == "messages" and len(path) > 2:
             number = int(path[1])
             user = number == last_user and path[2] == "content"
-            channel = _message_channel(path[2:], roles[number])
+            channel = message_channel(path[2:], roles[number])
             return TextPart(path, channel, decoded(text) if is_arguments(path) else text, user=user)
         if top in ("tools", "functions"):
             return TextPart(path, "tool", text)
@@ -202,7 +133,7 @@ class OpenAIChat:
         for position, choice in enumerate(body["choices"]):
             if isinstance(choice, dict) and choice.get("logprobs"):
                 parts += _logprob_parts(position, choice)
-        media = any(_message_media(choice) for choice in body["choices"])
+        media = any(message_media(choice) for choice in body["choices"])
         return ResponseView(parts, Coverage.PARTIAL if media else Coverage.FULL, media)
 
     def _response_part(self, body: Body, path: Path, text: str) -> TextPart:
@@ -212,7 +143,7 @@ class OpenAIChat:
         if path[2] != "message":
             return TextPart(path, "other", text, choice)
         view = decoded(text) if is_arguments(path) else text
-        return TextPart(path, _message_channel(path[3:], "assistant"), view, choice)
+        return TextPart(path, message_channel(path[3:], "assistant"), view, choice)
 
     def edit(self, body: Body, edits: Sequence[Edit]) -> bytes:
         """The body with these texts replaced; log probabilities and audio of an edited choice are withheld."""
@@ -264,7 +195,7 @@ class OpenAIChat:
         whole = blocked.get(WHOLE)
         kept = body
         if whole is not None:
-            kept = {name: value for name, value in body.items() if name in _ID_FIELDS and is_identifier(value)}
+            kept = {name: value for name, value in body.items() if name in ID_FIELDS and is_identifier(value)}
             kept |= {name: body[name] for name in ("created", "usage") if not _has_text(body.get(name))}
         else:
             kept = self._edited(body, edits)
@@ -280,56 +211,11 @@ class OpenAIChat:
         return error_body(status, message, code, refusal)
 
 
-def choice_number(body: Body, position: int) -> int:
-    """The number of the choice at this position: what it says itself, else where it stands."""
-    choice = body["choices"][position]
-    number = choice.get("index") if isinstance(choice, dict) else None
-    return number if type(number) is int and number >= 0 else position
-
-
-def joined(parts: Sequence[TextPart], part: TextPart, field: Path) -> TextPart:
-    """A part of a multi-part ``content`` goes on where the part of the same content before it ended."""
-    is_next = (
-        part.path[-1] == "text"
-        and field[-1] == "content"
-        and bool(parts)
-        and parts[-1].path[: len(field)] == field
-        and parts[-1].path[-1] == "text"
-    )
-    return part._replace(continues=True) if is_next else part
-
-
-def _message_channel(path: Path, role: object) -> str:
-    """The channel of a text below a message."""
-    field = path[0]
-    if field == "content":
-        if path[-1] == "refusal":
-            return "refusal"
-        spoken = _ROLE_CHANNELS.get(role, "other") if isinstance(role, str) else "other"
-        return "reasoning" if "thinking" in path else spoken
-    return _FIELD_CHANNELS.get(field, "other") if isinstance(field, str) else "other"
-
-
 def _subject(body: Body) -> str | None:
-    for name in _SUBJECT:
+    for name in SUBJECT:
         if isinstance(value := body.get(name), str) and value:
             return value
     return None
-
-
-def _holds_media(content: Body) -> bool:
-    if not isinstance(content, list):
-        return False
-    return any(
-        isinstance(part, dict) and (part.get("type") in _MEDIA_PARTS or _MEDIA_PARTS & part.keys()) for part in content
-    )
-
-
-def _message_media(choice: Body) -> bool:
-    message = choice.get("message") if isinstance(choice, dict) else None
-    if not isinstance(message, dict):
-        return False
-    return bool(message.get("audio") or message.get("images") or _holds_media(message.get("content")))
 
 
 def _without_logprobs(body: Body) -> Body:
@@ -382,4 +268,4 @@ def _has_text(value: Body) -> bool:
     return bool(jsontext.strings(value))
 
 
-__all__ = ["OpenAIChat", "choice_number", "decoded", "is_arguments", "is_plumbing", "mapped"]
+__all__ = ["OpenAIChat"]

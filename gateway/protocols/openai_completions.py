@@ -9,7 +9,7 @@ import orjson
 
 from gateway.protocols import jsontext
 from gateway.protocols.about import ApiInfo
-from gateway.protocols.openai_chat import choice_number, is_plumbing
+from gateway.protocols.openai_places import choice_number, is_plumbing
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
 from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_identifier
 from gateway.protocols.types import (

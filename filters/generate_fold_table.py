@@ -26,10 +26,11 @@ CLAUSE_MARKS = ",.;:，、；：．…‥､﹐﹑﹒﹔﹕︐︑︓︔︰؛،"
 # Look-alikes, written after case folding. A Cyrillic or Greek term is folded the same way, so it still matches itself.
 LOOKALIKE_PAIRS = (
     "аaвbсcеeнhіiјjкkмmоoрpѕsтtуyхxԁdԛqԝwһhӏlѵvѡw"  # Cyrillic
-    "αaβbεeηhιiκkμmνvοoρpτtυyχxϲcϳj"  # Greek
+    "αaβbεeηnιiκkμmνvοoρpτtυuχxϲcϳj"  # Greek
     "ɑaɡgıi"  # Latin
 )
 LOOKALIKES = dict(zip(LOOKALIKE_PAIRS[::2], LOOKALIKE_PAIRS[1::2], strict=True))
+CAPITALS = {"Η": "h", "Ν": "n", "Υ": "y"}  # look like another letter than their small forms do; see FoldedTerm
 LATIN_NAME = re.compile(
     r"LATIN (?:SMALL|CAPITAL) LETTER ([A-Z])(?: WITH .*)?"
     r"|LATIN LETTER SMALL CAPITAL ([A-Z])"
@@ -51,6 +52,8 @@ def _compatible(char: str) -> str:
 
 
 def _lower(char: str) -> str:
+    if char in CAPITALS:
+        return CAPITALS[char]
     for candidate in (char.casefold(), _without_marks(char.casefold()), char.lower()):
         if len(candidate) == 1:
             return candidate

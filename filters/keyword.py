@@ -118,8 +118,7 @@ class KeywordScanner:
         if not checks:
             self._matches.append(self._match(start, end, term))
             return
-        content = "".join(char for char in self._context.slice(start, end) if char >= " ")
-        self._pending.append(Candidate(start, end, term, content, native, checks, condition))
+        self._pending.append(Candidate(start, end, term, native, checks, condition))
 
     def _is_noisy(self, start: int, end: int, native: frozenset[int]) -> bool:
         """Whether there is noise inside that the term's owner did not write."""

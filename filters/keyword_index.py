@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import ahocorasick
@@ -77,7 +77,7 @@ class Index:
         condition = self._condition(term)
         if condition is not PLAIN:
             self.conditions[number] = condition
-        for spelling in folded.spellings():
+        for spelling in folded.spellings:
             spelled.setdefault(spelling, []).append(number)
 
     def _add_key(self, number: int, key: str, owners: Sequence[int]) -> None:
@@ -98,7 +98,7 @@ class Index:
     def _phrase(self, phrase: str) -> int:
         folded = fold_term(phrase)
         number = self._phrases.setdefault(folded.text, len(self._phrases))
-        for spelling in folded.spellings():
+        for spelling in folded.spellings:
             self._phrases.setdefault(spelling, number)
         return number
 
@@ -107,7 +107,7 @@ def _covers(term: Term) -> Iterator[Cover]:
     """Each way in which an ``unless`` phrase can cover the term: what it has before and after."""
     for phrase in map(fold_term, term.unless):
         across_clauses = bool(phrase.gaps)  # its owner wrote punctuation or a space into it
-        for inner, outer in zip(fold_term(term.term).spellings(), phrase.spellings(), strict=False):
+        for inner, outer in product(fold_term(term.term).spellings, phrase.spellings):
             at = outer.find(inner)
             while at >= 0:
                 yield Cover(outer[:at], outer[at + len(inner) :], across_clauses)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -205,7 +205,7 @@ def kept_offsets(marked: str, begin: int) -> Sequence[int]:
         return [at for at, char in enumerate(marked, begin) if char not in DROPPED]
     codes = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
     offsets = np.flatnonzero((codes > ord(NEWLINE)) | (codes == ord(BREAK))) + begin
-    return memoryview(offsets)  # its items are Python integers, made only where one is read
+    return offsets.data  # its items are Python integers, made only where one is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +231,19 @@ class FoldedTerm:
 
     ``gaps`` are its native gaps: ``i`` stands for noise that the owner wrote before the term's ``i``-th character.
     ``unmatchable`` is true where it holds a sentence end or too wide a gap inside, across which nothing matches.
+    ``others`` are spellings that no one-to-one table can bring to the same: Hangul in jamo, and Greek in capitals (Ν
+    looks like N, its small form ν like v).
     """
 
     text: str
     gaps: frozenset[int] = frozenset()
     unmatchable: bool = False
+    others: tuple[str, ...] = ()
 
-    def spellings(self) -> Iterator[str]:
-        """The folded text, and for Hangul also its decomposed form, which no one-to-one table can reach."""
-        yield self.text
-        if any("\uac00" <= char <= "\ud7a3" for char in self.text):
-            yield unicodedata.normalize("NFD", self.text)
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The folded text first, then the others."""
+        return (self.text, *self.others)
 
 
 _NO_GAPS: frozenset[int] = frozenset()
@@ -250,8 +252,8 @@ _NO_GAPS: frozenset[int] = frozenset()
 def fold_term(term: str) -> FoldedTerm:
     """Fold a term, an exception or a companion phrase the way that texts are folded."""
     marked = term.translate(_TABLE)
-    if marked.isalnum() and marked < "\U00020000":
-        return FoldedTerm(marked, _NO_GAPS)
+    if marked.isalnum() and not _RARE.search(marked):
+        return FoldedTerm(marked, _NO_GAPS, others=_others(term, marked))
     marked, _ = Folder().feed(term)
     marked = marked.strip("".join(map(chr, range(1, 15))))
     gaps = set()
@@ -265,4 +267,15 @@ def fold_term(term: str) -> FoldedTerm:
                 gaps.add(len(text))
         else:
             unmatchable = True
-    return FoldedTerm(text, frozenset(gaps), unmatchable)
+    return FoldedTerm(text, frozenset(gaps), unmatchable, _others(term, text))
+
+
+_SEVERAL_SPELLINGS = re.compile("[\u0370-\u03ff\u1f00-\u1fff\uac00-\ud7a3]").search
+
+
+def _others(term: str, text: str) -> tuple[str, ...]:
+    if not _SEVERAL_SPELLINGS(term):
+        return ()
+    written = term.upper(), term.lower(), term.capitalize(), unicodedata.normalize("NFD", term)
+    folded = ("".join(char for char in mark(other) if char >= " ") for other in written)
+    return tuple(dict.fromkeys(other for other in folded if other != text))

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from filters import normalise, tokens
 from filters.lexicon import MAX_WITHIN
@@ -55,7 +56,6 @@ class Candidate:
     start: int
     end: int
     term: int
-    content: str
     native: frozenset[int]
     checks: list[Callable[[Candidate, Context], bool | None]]
     condition: Condition
@@ -184,22 +184,18 @@ def unexplained(candidate: Candidate, context: Context) -> bool | None:
 
 def _split(span: str, native: frozenset[int]) -> tuple[list[str], list[str]]:
     """The pieces between noise, and the noise between them; a native gap's is empty, for it needs no explanation."""
-    pieces, gaps, at = [""], [], 0
-    position = 0
-    for found in _GAP.finditer(span):
-        pieces[-1] += span[at : found.start()]
-        position += found.start() - at
-        at = found.end()
-        noise = found[0].replace(normalise.IGNORABLE, "")
-        if noise:
-            gaps.append("" if position in native else noise)
-            pieces.append("")
-    pieces[-1] += span[at:]
+    span = span.replace(normalise.IGNORABLE, "")
+    pieces, gaps = _GAP.split(span), _GAP.findall(span)
+    if native:
+        ends = accumulate(map(len, pieces[:-1]))
+        gaps = ["" if end in native else gap for end, gap in zip(ends, gaps, strict=True)]
     return pieces, gaps
 
 
 def _is_number(pieces: Sequence[str], gaps: Sequence[str]) -> bool:
     """6.4 and 1,989 are numbers; 6 4 is not one."""
+    if not any(map(str.isdigit, (piece[-1] for piece in pieces[:-1]))):
+        return False
     return any(
         gap.strip(normalise.SPACE + normalise.NEWLINE) and left[-1].isdigit() and right[0].isdigit()
         for left, gap, right in zip(pieces, gaps, pieces[1:], strict=False)
@@ -208,7 +204,7 @@ def _is_number(pieces: Sequence[str], gaps: Sequence[str]) -> bool:
 
 def _is_ordinary_english(pieces: Sequence[str], gaps: Sequence[str]) -> bool:
     blank = normalise.SPACE + normalise.NEWLINE + normalise.CLAUSE
-    return not any(gap.strip(blank) for gap in gaps) and all(piece in tokens.ORDINARY_ENGLISH for piece in pieces)
+    return all(piece in tokens.ORDINARY_ENGLISH for piece in pieces) and not "".join(gaps).strip(blank)
 
 
 def _are_clauses_of_words(pieces: Sequence[str], gaps: Sequence[str], context: Context) -> bool:
@@ -258,7 +254,7 @@ def _leading_ideographs(text: str) -> str:
 
 def on_word_boundaries(candidate: Candidate, context: Context) -> bool | None:
     """Whether the span begins and ends where words do."""
-    content = candidate.content
+    content = _GAP.sub("", context.slice(candidate.start, candidate.end))
     if not all(map(is_ideograph, content)):
         return _starts_freely(content, candidate.start, context) and _ends_freely(content, candidate.end, context)
     after = context.ideographs_after(candidate.end)

@@ -22,10 +22,11 @@ _cache_dir: list[Path] = []
 class Dictionary:
     """Word frequencies: jieba's, where 0 marks a mere prefix of longer words."""
 
-    __slots__ = ("_frequencies", "_log_total")
+    __slots__ = ("_frequencies", "_log_total", "_total")
 
     def __init__(self, frequencies: Mapping[str, int], total: int) -> None:
         self._frequencies = frequencies
+        self._total = total
         self._log_total = log(total)
 
     def boundaries(self, text: str, extra: str = "") -> frozenset[int]:
@@ -33,7 +34,7 @@ class Dictionary:
 
         Args:
             text: folded, without gaps; a window of a few dozen characters.
-            extra: one more word to know, exactly as likely as its own best segmentation.
+            extra: one more word to know, as if it had been added to jieba.
         """
         steps = self._best_steps(text, self._extra_weight(extra), extra)
         found = {0}
@@ -69,13 +70,14 @@ class Dictionary:
         return steps
 
     def _extra_weight(self, extra: str) -> float:
-        """The log probability of the best segmentation, as ``jieba.suggest_freq`` has it."""
+        """The log probability that ``jieba.add_word`` gives a new word: just enough to win over its own parts."""
         steps = self._best_steps(extra, 0.0, "")
-        at, weight = 0, 0.0
+        at, share = 0, 1.0
         while at < len(extra):
-            weight += log(self._frequencies.get(extra[at : steps[at]]) or 1) - self._log_total
+            share *= (self._frequencies.get(extra[at : steps[at]]) or 1) / self._total
             at = steps[at]
-        return weight
+        frequency = max(int(share * self._total) + 1, self._frequencies.get(extra, 0))
+        return log(frequency) - self._log_total
 
     def __contains__(self, word: str) -> bool:
         return bool(self._frequencies.get(word))

@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - the rig's methods are named for what they do
 """Requests: what is read of them, what is forwarded, and what is refused without the upstream ever hearing of it."""
 
 import asyncio
@@ -241,7 +242,7 @@ async def test_two_gzip_members_are_one_body(plane, kit):
     ("name", "data"), [("zstd", b"x"), ("gzip", b"no gzip"), ("br", b"\xff\xff\xff"), ("gzip", b"")]
 )
 async def test_encodings_that_cannot_be_read(plane, kit, name, data):
-    """415, and nothing forwarded: an unreadable encoding is no way round. (No body at all has no encoding either.)"""
+    """415, and nothing forwarded: an unreadable encoding is no way round; no body has no encoding."""
     answer = await plane.client.post("/v1/chat/completions", content=data, headers={"content-encoding": name})
     if data:
         assert answer.status_code == 415

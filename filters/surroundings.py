@@ -1,0 +1,112 @@
+"""The text round the candidates of one stream: what a word boundary, an exception or a companion is decided by."""
+
+from __future__ import annotations
+
+from filters import normalise, tokens
+from filters.lexicon import MAX_WITHIN
+
+WINDOW = 12
+"""Characters of context on each side that a word boundary is decided by."""
+
+REACH = 512
+"""Characters before a candidate that may be looked at; the scanner keeps that many."""
+
+MEMORY = 256
+"""Windows that are remembered within a stream, for texts that repeat themselves."""
+
+
+class Context:
+    """The marked text round the candidates of one stream, as far as it is known.
+
+    ``horizon`` says that no companion that is still to be found will begin before it; ``insides`` remembers what was
+    found out about spans that noise tears.
+    """
+
+    __slots__ = ("_boundaries", "base", "companions", "ended", "horizon", "insides", "text")
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.base = 0
+        self.ended = False
+        self.horizon = 0
+        self.companions: list[tuple[int, int, int]] = []
+        self._boundaries: dict[tuple[str, str], frozenset[int]] = {}
+        self.insides: dict[tuple[str, frozenset[int]], tuple[str, str] | None] = {}
+
+    @property
+    def total(self) -> int:
+        """How much of the text was seen."""
+        return self.base + len(self.text)
+
+    def slice(self, start: int, end: int) -> str:
+        """The marked text between two offsets."""
+        return self.text[start - self.base : end - self.base]
+
+    def forget(self, before: int) -> None:
+        """Drop what no window of a later candidate reaches."""
+        cut = before - REACH - self.base
+        if cut > REACH:
+            self.text = self.text[cut:]
+            self.base += cut
+        if self.companions:
+            self.companions = [found for found in self.companions if found[1] >= before - MAX_WITHIN]
+
+    def boundaries(self, text: str, extra: str = "") -> frozenset[int]:
+        """Word boundaries of a window, remembered within the stream."""
+        key = (text, extra)
+        known = self._boundaries.get(key)
+        if known is None:
+            if len(self._boundaries) >= MEMORY:
+                self._boundaries.clear()
+            known = self._boundaries[key] = tokens.load().boundaries(text, extra)
+        return known
+
+    def before(self, offset: int) -> str:
+        """The last character before ``offset`` that is not ignorable; empty at the start of the text."""
+        at = offset - self.base - 1
+        while at >= 0 and self.text[at] == normalise.IGNORABLE:
+            at -= 1
+        return self.text[at] if at >= 0 else ""
+
+    def after(self, offset: int) -> str | None:
+        """The first character from ``offset`` on that is not ignorable; empty at the end, ``None`` if not known yet."""
+        for at in range(offset - self.base, len(self.text)):
+            if self.text[at] != normalise.IGNORABLE:
+                return self.text[at]
+        return "" if self.ended else None
+
+    def ideographs_before(self, offset: int) -> str:
+        """Up to :data:`WINDOW` ideographs that stand directly before."""
+        found = ""
+        at = offset - self.base - 1
+        while at >= 0 and len(found) < WINDOW:
+            char = self.text[at]
+            if is_ideograph(char):
+                found = char + found
+            elif char != normalise.IGNORABLE:
+                break
+            at -= 1
+        return found
+
+    def ideographs_after(self, offset: int) -> str | None:
+        """Up to :data:`WINDOW` ideographs that stand directly after; ``None`` while more may come."""
+        found = ""
+        for at in range(offset - self.base, len(self.text)):
+            char = self.text[at]
+            if is_ideograph(char):
+                found += char
+                if len(found) == WINDOW:
+                    return found
+            elif char != normalise.IGNORABLE:
+                return found
+        return found if self.ended else None
+
+
+def is_ideograph(char: str) -> bool:
+    """Whether words of this script are found by segmentation: Han, kana, Hangul and jamo."""
+    return char >= "\u2e80" or "\u1100" <= char < "\u1200"
+
+
+def in_run(char: str) -> bool:
+    """Whether this is a letter or digit of a script that writes words apart."""
+    return char >= " " and not is_ideograph(char)

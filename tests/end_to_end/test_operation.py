@@ -299,3 +299,32 @@ def test_a_database_of_a_newer_version(sluice, tmp_path):
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
     assert "newer" in gateway.fails_to_start()
+
+
+def test_records_wait_on_disk_while_the_database_is_away(own, tmp_path, eventually):
+    """With the database locked a block is still answered and recorded; the record is in the store once it is back."""
+    gateway = own().start()
+    ask(gateway, "炸药")
+    database = sqlite3.connect(tmp_path / "data" / "sluice.db", isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    assert ask(gateway, "还是炸药").choices[0].finish_reason == "content_filter"
+    assert list((tmp_path / "data" / "spool").rglob("*"))
+    assert httpx.get(gateway.data + "/readyz").status_code == 503
+    database.execute("ROLLBACK")
+    database.close()
+    eventually(lambda: len(gateway.admin("/api/v1/violations")["items"]) == 2, 30)
+    eventually(lambda: httpx.get(gateway.data + "/readyz").status_code == 200)
+
+
+def test_records_in_the_spool_outlive_kill_9(own, tmp_path, eventually):
+    """A verdict that was told while the database was away is there after every process was killed."""
+    gateway = own().start()
+    database = sqlite3.connect(tmp_path / "data" / "sluice.db", isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    ask(gateway, "炸药")
+    gateway.kill()
+    database.execute("ROLLBACK")
+    database.close()
+    again = own().start()
+    again.key = gateway.key
+    eventually(lambda: len(again.admin("/api/v1/violations")["items"]) == 1, 30)

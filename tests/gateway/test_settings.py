@@ -186,3 +186,14 @@ def test_a_read_only_data_folder_names_the_setting(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SettingsError, match="SLUICE_DATA_DIR"):
         keyfiles.prepare_data_dir(load(tmp_path, data_dir=str(tmp_path / "data")))
+
+
+def test_every_setting_is_documented():
+    """README names every setting, so that nobody has to read the source to find one."""
+    readme = Path(__file__).parents[2] / "README.md"
+    if not readme.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail("README.md is missing")
+        pytest.skip("README.md is not in this copy")
+    text = readme.read_text(encoding="utf-8")
+    assert [spec.variable for spec in SPECS if spec.variable not in text] == []

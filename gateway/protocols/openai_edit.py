@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 import orjson
 
 from gateway.protocols import jsontext
-from gateway.protocols.types import WHOLE, Body, Edit, Frame, FrameKind
+from gateway.protocols.frame_edit import changing, edit_text, mapped
+from gateway.protocols.types import WHOLE, Body, Edit, Frame
 from gateway.sse import replace_data
 
 Withhold = Callable[[Body], Body]
@@ -22,9 +23,9 @@ def edit_frame(
 ) -> bytes:
     """The frame as ``StreamDecoder.edit`` promises it."""
     if frame.body is None:
-        return _edit_text(frame, edits, ended)
+        return edit_text(frame, edits, ended)
     gone = [number for number in frame.choices if number in ended or WHOLE in ended]
-    changes = [edit for edit in edits if edit.path and _changes(frame, edit)]
+    changes = changing(frame, edits, frame.note)
     if not changes and not gone and WHOLE not in ended:
         return frame.raw
     kept = {edit.path for edit in edits if edit.text}
@@ -35,7 +36,7 @@ def edit_frame(
         for delta in frame.deltas
         if (delta.key.choice in gone or WHOLE in ended) and delta.path and delta.path not in kept
     ]
-    body = jsontext.replace(frame.body, [_mapped(frame, edit) for edit in changes])
+    body = jsontext.replace(frame.body, mapped(changes, frame.note))
     if frame.choices:
         touched = {edit.path[1] for edit in changes if edit.path[0] == "choices"}
         choices = []
@@ -51,28 +52,6 @@ def edit_frame(
         if not choices and not body.get("usage"):
             return b""
     return replace_data(frame.raw, orjson.dumps(body))
-
-
-def _edit_text(frame: Frame, edits: Sequence[Edit], ended: Collection[int]) -> bytes:
-    """A frame whose data is no JSON, or that has none."""
-    if not frame.deltas or not frame.raw or frame.kind is FrameKind.END:
-        return frame.raw
-    text = edits[0].text if edits else ("" if WHOLE in ended else frame.deltas[0].text)
-    if text == frame.deltas[0].text:
-        return frame.raw
-    return replace_data(frame.raw, text.encode()) if text else b""
-
-
-def _changes(frame: Frame, edit: Edit) -> bool:
-    piece = frame.note.get(edit.path) if frame.note else None
-    if piece is None:
-        return all(delta.path != edit.path or delta.text != edit.text for delta in frame.deltas)
-    return bool(piece.text + (piece.tail or "" if piece.held else "") != edit.text)
-
-
-def _mapped(frame: Frame, edit: Edit) -> Edit:
-    piece = frame.note.get(edit.path) if frame.note else None
-    return edit if piece is None else Edit(edit.path, piece.rewrite(edit.text))
 
 
 __all__ = ["edit_frame"]

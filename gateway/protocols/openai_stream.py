@@ -6,23 +6,20 @@ seen before are known. So a frame like the one before it costs a JSON parse and 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
 
 from gateway.protocols import jsontext
-from gateway.protocols.arguments import Arguments, Piece
-from gateway.protocols.channels import Channels, TooManyChannels
+from gateway.protocols.event_stream import EventStreamDecoder, NotUnderstood, is_identifier, is_opaque
 from gateway.protocols.openai_edit import edit_frame
 from gateway.protocols.openai_shapes import DONE, NO_USAGE, chunk, error_event
-from gateway.protocols.templates import LAZY, Template, Templates, lazy_body
+from gateway.protocols.templates import LAZY, lazy_body
 from gateway.protocols.types import (
     WHOLE,
     Body,
     ChannelKey,
-    Delta,
     Edit,
     Frame,
     FrameKind,
@@ -30,112 +27,37 @@ from gateway.protocols.types import (
     Refusal,
     RequestView,
 )
-from gateway.sse import SSEDecoder, SSEEvent
+from gateway.sse import SSEEvent
 
 _HEADER = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 _TOP = frozenset((*_HEADER, "choices", "obfuscation"))
 _RATINGS = frozenset(("safe", "low", "medium", "high"))  # the whole vocabulary of Azure's content_filter_results
-_IDENTIFIER = re.compile(r"[\w.:/@+=-]{0,256}", re.ASCII)
-# Labels, ids and signatures of a delta; their values are skipped while they look like such.
-_OPAQUE = frozenset(("id", "type", "index", "format", "signature", "data", "expires_at"))
-_OPAQUE_VALUE = re.compile(r"[\w.:/@+=-]*", re.ASCII)
 
 
-def is_identifier(value: object) -> bool:
-    """Whether a value of an id field is one: no words, no spaces, nothing to moderate."""
-    return not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is not None
-
-
-def is_opaque(name: object, value: object) -> bool:
-    """Whether a field of a delta is a label, an id or a signature: nothing that anybody reads."""
-    return name in _OPAQUE and (not isinstance(value, str) or _OPAQUE_VALUE.fullmatch(value) is not None)
-
-
-class NotUnderstood(ValueError):  # noqa: N818 - named for what happened
-    """A frame of a known API has a shape that its decoder does not know."""
-
-
-class OpenAIStreamDecoder:
+class OpenAIStreamDecoder(EventStreamDecoder):
     """Decoder and editor; the APIs differ in ``_read_choice`` and in the choices of their last chunks."""
 
     object_name = ""
     id_prefix = ""
 
     def __init__(self, request: RequestView, request_body: Body) -> None:
+        super().__init__()
         options = request_body.get("stream_options") if isinstance(request_body, dict) else None
         self._include_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._request = request
-        self._sse = SSEDecoder()
-        self._channels = Channels()
         self._header: tuple[Any, ...] | None = None
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}  # keys of a chunk -> those that are not known
         self._repeated: dict[Path, str] = {}  # text outside the choices' deltas, as it was last read
-        self._arguments: dict[ChannelKey, Arguments] = {}
         self._numbers: set[int] = set()  # choices seen
         self._ended: set[int] = set()
         self._usage_seen = False
-        self._texts = 0
-        self._templates = Templates()
-        # Of the frame being read:
-        self._deltas: list[Delta] = []
-        self._pieces: dict[Path, Piece] | None = None
-        self._ends: tuple[int, ...] = ()
-        self._media = False
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes in any cut and return the frames that are complete."""
-        if self._sse.idle and (match := self._templates.match(data)) is not None:
-            return [self._filled(data, *match)]
-        frames = []
-        for event in self._sse.feed(data):
-            if event.raw is not data and (match := self._templates.match(event.raw)) is not None:
-                frames.append(self._filled(event.raw, *match))
-                continue
-            frame = self._frame(event)
-            frames.append(frame)
-            if frame.closes:
-                self._templates.forget()
-            else:
-                self._templates.learn(frame)
-        return frames
-
-    def _filled(self, raw: bytes, template: Template, text: str) -> Frame:
-        """A frame that differs from an earlier one in its text alone."""
-        delta: Delta = tuple.__new__(Delta, (self._channels.speak(template.key), template.path, text, 0, False))
-        closes = self._channels.after_frame(template.choices)
-        if closes:
-            self._templates.forget()
-        return Frame(raw, FrameKind.DATA, (delta,), None, LAZY, template.choices, (), closes)
-
-    def finish(self) -> list[Frame]:
-        """The upstream closed: what is left, and the characters that half an escape at the very end stood for."""
-        frames = [self._frame(event) for event in self._sse.finish()]
-        self._deltas = []
-        self._finish_arguments(None)
-        if self._deltas:
-            frames.append(Frame(b"", FrameKind.PASS, self._deltas))
-        return frames
-
-    def _frame(self, event: SSEEvent) -> Frame:
-        data = event.data
-        if not data:
-            return Frame(event.raw, FrameKind.PASS)
-        self._deltas = []
-        self._pieces = None
-        self._ends = ()
-        self._media = False
-        try:
-            body = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            return self._no_json(event, data)
-        try:
-            if event.event == "error" or (type(body) is dict and "error" in body):
-                return self._read_error(event.raw, body)
-            choices: Sequence[int] = self._read_chunk(body)
-        except (NotUnderstood, TooManyChannels, jsontext.InvalidJSON, TypeError, AttributeError, KeyError, IndexError):
-            return self._unknown(event.raw, body)
+    def _read(self, event: SSEEvent, body: Body) -> Frame:
+        if event.event == "error" or (type(body) is dict and "error" in body):
+            return self._read_error(event.raw, body)
+        choices = self._read_chunk(body)
         deltas = self._deltas
         closes = self._channels.after_frame(choices if deltas else (), self._ends)
         kind = FrameKind.DATA if choices or deltas else FrameKind.PASS
@@ -145,11 +67,7 @@ class OpenAIStreamDecoder:
         if data.strip() == b"[DONE]":
             self._finish_arguments(None)
             return Frame(event.raw, FrameKind.END, self._deltas)
-        text = data.decode("utf-8", "replace")
-        return Frame(event.raw, FrameKind.UNKNOWN, [self._isolated(WHOLE, "other", (), text)])
-
-    def _unknown(self, raw: bytes, body: Body) -> Frame:
-        return Frame(raw, FrameKind.UNKNOWN, self._all_isolated(body, "other"), body)
+        return super()._no_json(event, data)
 
     def _read_error(self, raw: bytes, body: Body) -> Frame:
         if isinstance(body, dict) and body.get("error") is None and "choices" in body:
@@ -210,26 +128,6 @@ class OpenAIStreamDecoder:
     def _read_choice(self, number: int, position: int, choice: Body) -> None:
         raise NotImplementedError
 
-    def _say(self, key: ChannelKey, path: Path, text: str) -> None:
-        """Text that goes on in later frames."""
-        self._deltas.append(Delta(self._channels.speak(key), path, text))
-
-    def _say_arguments(self, key: ChannelKey, path: Path, fragment: str) -> None:
-        """A fragment of a JSON document."""
-        document = self._arguments.get(key)
-        if document is None:
-            document = self._arguments[key] = Arguments()
-        piece = document.feed(fragment)
-        if self._pieces is None:
-            self._pieces = {}
-        self._pieces[path] = piece
-        self._deltas.append(Delta(self._channels.speak(key), path, piece.text, piece.held))
-
-    def _finish_arguments(self, number: int | None) -> None:
-        for key, document in self._arguments.items():
-            if (number is None or key.choice == number) and (text := document.finish()):
-                self._deltas.append(Delta(self._channels.speak(key), (), text))
-
     def _say_all(self, number: int, path: Path, value: Body) -> None:
         """Every string below an unknown field that may grow from frame to frame."""
         for at, text in jsontext.strings(value, path):
@@ -237,26 +135,21 @@ class OpenAIStreamDecoder:
                 self._say(ChannelKey(number, "other", ".".join(map(str, (*at[:1], *at[2:])))), at, text)
 
     def _read_repeated(self, choice: int, path: Path, value: Body) -> None:
-        """Every string of a field beside the text: each is a text by itself, and read once while it stays the same."""
+        """Every string of a field beside the text: each is a text by itself.
+
+        An identifier (a name, an address) is read once while it stays the same. Words are read in every frame: the
+        first may have been masked, and so must be the next.
+        """
         if value is None or type(value) in (int, float, bool):
             return
         for at, text in jsontext.strings(value, path):
-            if self._repeated.get(at) == text or (text in _RATINGS and "content_filter" in "".join(map(str, path))):
+            if (self._repeated.get(at) == text and is_identifier(text)) or (
+                text in _RATINGS and "content_filter" in "".join(map(str, path))
+            ):
                 continue
             if len(self._repeated) < 256:
                 self._repeated[at] = text
             self._deltas.append(self._isolated(choice, "other", at, text))
-
-    def _isolated(self, choice: int, channel: str, path: Path, text: str) -> Delta:
-        """A text by itself; its key is used once."""
-        self._texts += 1
-        return Delta(ChannelKey(choice, channel, f"{'.'.join(map(str, path))}#{self._texts}"), path, text, 0, True)
-
-    def _all_isolated(self, body: Body, channel: str) -> list[Delta]:
-        try:
-            return [self._isolated(WHOLE, channel, path, text) for path, text in jsontext.strings(body)]
-        except jsontext.InvalidJSON:
-            return []  # too deep to be read: the policy's ``unknown`` decides on the frame
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
@@ -303,8 +196,8 @@ class OpenAIStreamDecoder:
             "object": self.object_name,
             "created": refusal.created if refusal else 0,
             "model": self._request.model or "",
-            **{name: value for name, value in said.items() if isinstance(value, str | int) and is_identifier(value)},
+            **{name: value for name, value in said.items() if is_id(value)},
         }
 
 
-__all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_identifier", "is_opaque"]
+__all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_id", "is_identifier", "is_opaque"]

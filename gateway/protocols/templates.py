@@ -7,6 +7,7 @@ exact and no guess, because a JSON string without quotes and backslashes can be 
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import orjson
@@ -17,6 +18,8 @@ from gateway.protocols.types import Body, ChannelKey, Delta, Frame, FrameKind, P
 _MAX_TEMPLATES = 4  # as many choices as are usually interleaved
 _MAX_LEARNT = 16  # in a stream whose frames all differ, learning does not pay
 _MAX_TRIED = 64  # nor in one whose texts are written as escapes
+# One line of data, behind the event's name where the API gives it one.
+_PLAIN = re.compile(rb"(?:event: [\w.]+\n)?data: \{[^\r\n]*\}\n\n")
 
 
 class Template(NamedTuple):
@@ -72,7 +75,7 @@ class Templates:
         plain = frame.kind is FrameKind.DATA and not (
             frame.ends or frame.media or frame.note or delta.last or delta.held
         )
-        if not plain or not delta.path or not _is_one_line(frame.raw) or frame.body["choices"][0].get("logprobs"):
+        if not plain or not delta.path or not _PLAIN.fullmatch(frame.raw) or _says_it_twice(frame.body):
             return
         self._tried += 1
         template = _make(frame, delta)
@@ -87,11 +90,18 @@ class Templates:
 
 def lazy_body(frame: Frame) -> Body:
     """The parsed body of a frame that a template answered for."""
-    return orjson.loads(frame.raw[6:-2])
+    return orjson.loads(frame.raw[_data_at(frame.raw) : -2])
 
 
-def _is_one_line(raw: bytes) -> bool:
-    return raw.startswith(b"data: {") and raw.endswith(b"}\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw
+def _data_at(raw: bytes) -> int:
+    """Where the JSON of a plain event begins."""
+    return 6 if raw[:6] == b"data: " else raw.index(b"\n") + 7
+
+
+def _says_it_twice(body: Body) -> bool:
+    """Whether a chunk of OpenAI's repeats its text as tokens."""
+    choices = body.get("choices")
+    return bool(choices) and bool(choices[0].get("logprobs"))
 
 
 def _make(frame: Frame, delta: Delta) -> Template | None:
@@ -103,7 +113,7 @@ def _make(frame: Frame, delta: Delta) -> Template | None:
             start = frame.raw.index(needle) + len(opening)
             prefix, suffix = frame.raw[:start], frame.raw[start + len(text) :]
             # Proof that this is the place: what is put there is what is read there.
-            if jsontext.get(orjson.loads(prefix[6:] + b"~" + suffix), delta.path) == "~":
+            if jsontext.get(orjson.loads(prefix[_data_at(prefix) :] + b"~" + suffix), delta.path) == "~":
                 return Template(prefix, suffix, len(prefix) + len(suffix), delta.key, delta.path, tuple(frame.choices))
     return None
 

@@ -213,9 +213,9 @@ def run_cli(work: Path, *arguments: str, **settings: str) -> float:
     return time.monotonic() - begin
 
 
-def run_bench(script: Path) -> dict[str, float]:
+def run_bench(script: Path, *arguments: str) -> dict[str, float]:
     """Run a benchmark that lives beside the product's tests; it prints one JSON object as its last line."""
-    command = ["taskset", "-c", str(GATEWAY_CORE), sys.executable, str(script)]
+    command = ["taskset", "-c", str(GATEWAY_CORE), sys.executable, str(script), *arguments]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=HERE.parent).stdout.decode()
     result: dict[str, float] = json.loads(output.strip().splitlines()[-1])
     return result

@@ -194,7 +194,7 @@ def measure_all(rig: Rig) -> None:
     rig.say("swap"), measure_swap(rig, folder)
     rig.say("hold-back"), measure_holdback(rig)
     rig.say("filters by themselves")
-    bench = processes.run_bench(TESTS / "filters" / "bench_filters.py")
+    bench = processes.run_bench(TESTS / "filters" / "bench_budget.py", str(folder / "terms.csv"))
     rig.rows["filter_long"], rig.rows["filter_chunk"] = bench["long_mchars_s"], bench["chunk_us"]
     rows = rig.rows
     rows["nonstream_cpu_ratio_nginx"] = rows["on_cpu"] / rows["nginx_cpu"]

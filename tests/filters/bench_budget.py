@@ -49,7 +49,7 @@ def main(path):
     hits = len(scanner.feed(text)) + len(scanner.finish())
     long_seconds, chunk_seconds = best(whole), best(stream)
     result = {"long_mchars_s": len(text) / long_seconds / 1e6, "chunk_us": chunk_seconds / len(pieces) * 1e6}
-    print(json.dumps({**result, "matches_per_1000": hits / len(text) * 1000}))
+    sys.stdout.write(json.dumps({**result, "matches_per_1000": hits / len(text) * 1000}) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,9 +49,10 @@ async def writer(recorder, numbers, taken):
 
 async def measure(folder, count):
     """Records a second, and the 99th percentile of one record's milliseconds."""
-    store = Store(f"sqlite:///{folder / 'bench.db'}")
+    cipher = Cipher("bench-secret-key-of-32-characters")
+    store = Store("sqlite:///" + str(folder / "bench.db"), cipher)
     store.migrate()
-    recorder = Recorder(store, folder / "spool", Cipher("bench-secret-key-of-32-characters"))
+    recorder = Recorder(store, folder / "spool", cipher)
     recorder.start()
     taken = []
     begin = time.perf_counter()
@@ -65,4 +66,4 @@ async def measure(folder, count):
 if __name__ == "__main__":
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     with tempfile.TemporaryDirectory() as work:
-        print(json.dumps(asyncio.run(measure(Path(work), rows))))
+        sys.stdout.write(json.dumps(asyncio.run(measure(Path(work), rows))) + "\n")

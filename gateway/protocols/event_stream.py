@@ -28,6 +28,11 @@ def is_identifier(value: object) -> bool:
     return not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is not None
 
 
+def is_id(value: object) -> bool:
+    """Whether a value is an identifier and nothing that could hold one."""
+    return isinstance(value, str | int) and is_identifier(value)
+
+
 def is_opaque(name: object, value: object) -> bool:
     """Whether a field of a delta is a label, an id or a signature: nothing that anybody reads."""
     return name in _OPAQUE and (not isinstance(value, str) or _OPAQUE_VALUE.fullmatch(value) is not None)
@@ -146,4 +151,4 @@ class EventStreamDecoder:
             return []  # too deep to be read: the policy's ``unknown`` decides on the frame
 
 
-__all__ = ["EventStreamDecoder", "NotUnderstood", "is_identifier", "is_opaque"]
+__all__ = ["EventStreamDecoder", "NotUnderstood", "is_id", "is_identifier", "is_opaque"]

@@ -13,6 +13,7 @@ import orjson
 
 from gateway.protocols import jsontext
 from gateway.protocols.channels import Channels, TooManyChannels
+from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.openai_shapes import error_body, error_event
 from gateway.protocols.types import (
     KEY,
@@ -110,7 +111,9 @@ class GenericStreamDecoder:
         return deltas
 
     def _is_known(self, path: Path, text: str) -> bool:
-        """Whether this label was read before; read ones are remembered, up to a bound."""
+        """Whether this label is an identifier that was read before. Words are read each time: they may be masked."""
+        if not is_identifier(text):
+            return False
         label = (path, text)
         if label in self._labels:
             return True

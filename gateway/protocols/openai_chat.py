@@ -30,7 +30,7 @@ from gateway.protocols.openai_places import (
     message_media,
 )
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
-from gateway.protocols.openai_stream import is_identifier
+from gateway.protocols.openai_stream import is_id
 from gateway.protocols.types import (
     KEY,
     WHOLE,
@@ -110,8 +110,8 @@ class OpenAIChat:
             return None  # a person's id, not words
         if is_plumbing(path, text):
             return None
-        if top == "messages" and len(path) > 2:
-            number = int(path[1])
+        if top == "messages" and len(path) > 2 and isinstance(path[1], int):
+            number = path[1]
             user = number == last_user and path[2] == "content"
             channel = message_channel(path[2:], roles[number])
             return TextPart(path, channel, decoded(text) if is_arguments(path) else text, user=user)
@@ -195,8 +195,10 @@ class OpenAIChat:
         whole = blocked.get(WHOLE)
         kept = body
         if whole is not None:
-            kept = {name: value for name, value in body.items() if name in ID_FIELDS and is_identifier(value)}
-            kept |= {name: body[name] for name in ("created", "usage") if not _has_text(body.get(name))}
+            kept = {name: value for name, value in body.items() if name in ID_FIELDS and is_id(value)}
+            kept |= {
+                name: body[name] for name in ("created", "usage") if name in body and not jsontext.strings(body[name])
+            }
         else:
             kept = self._edited(body, edits)
         choices = []
@@ -262,10 +264,6 @@ def _refused_choice(number: int, refusal: Refusal) -> dict[str, Any]:
         "logprobs": None,
         "finish_reason": "content_filter",
     }
-
-
-def _has_text(value: Body) -> bool:
-    return bool(jsontext.strings(value))
 
 
 __all__ = ["OpenAIChat"]

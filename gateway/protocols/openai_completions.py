@@ -9,9 +9,10 @@ import orjson
 
 from gateway.protocols import jsontext
 from gateway.protocols.about import ApiInfo
+from gateway.protocols.bodies import Unreadable
 from gateway.protocols.openai_places import choice_number, is_plumbing
 from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
-from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_identifier
+from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_id
 from gateway.protocols.types import (
     KEY,
     WHOLE,
@@ -48,8 +49,16 @@ class OpenAICompletions:
     name = "openai.completions"
 
     def read_body(self, raw: bytes, content_type: str, *, strict: bool) -> Body:  # noqa: ARG002 - always JSON
-        """Parse as JSON, whatever the content type says: that is what the servers of this API do."""
-        return jsontext.read_json(raw) if raw else None
+        """Parse as JSON, whatever the content type says: that is what the servers of this API do.
+
+        Raises:
+            gateway.protocols.bodies.Unreadable: a prompt is given as token numbers, which nobody here can read.
+        """
+        body = jsontext.read_json(raw) if raw else None
+        if strict and _has_tokens(body):
+            msg = "its prompt is token numbers, not text"
+            raise Unreadable(msg)
+        return body
 
     def read_request(self, body: Body) -> RequestView:
         """Prompt(s), suffix and every other string. A prompt of token numbers cannot be read."""
@@ -62,7 +71,7 @@ class OpenAICompletions:
             if path != ("user",) and not is_plumbing(path, text)
         ]
         prompts = prompt if isinstance(prompt := body.get("prompt"), list) else [prompt]
-        tokens = any(isinstance(entry, int | list) for entry in prompts)
+        tokens = _has_tokens(body)
         number = body.get("n") if type(body.get("n")) is int else 1
         model, user = body.get("model"), body.get("user")
         return RequestView(
@@ -132,7 +141,7 @@ class OpenAICompletions:
             return None
         whole = blocked.get(WHOLE)
         if whole is not None:
-            kept = {name: value for name, value in body.items() if name in _HEADER and is_identifier(value)}
+            kept = {name: value for name, value in body.items() if name in _HEADER and is_id(value)}
         else:
             kept = _edited(body, edits)
         choices = []
@@ -210,6 +219,14 @@ def _edited(body: Body, edits: Sequence[Edit]) -> Body:
         for position, choice in enumerate(edited["choices"])
     ]
     return {**edited, "choices": choices}
+
+
+def _has_tokens(body: Body) -> bool:
+    """Whether a prompt is given as numbers."""
+    prompt = body.get("prompt") if isinstance(body, dict) else None
+    return isinstance(prompt, int) or (
+        isinstance(prompt, list) and any(isinstance(entry, int | float | list) for entry in prompt)
+    )
 
 
 def _coverage(parts: Sequence[TextPart], *, unread: bool) -> Coverage:

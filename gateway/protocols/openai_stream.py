@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from gateway.protocols import jsontext
-from gateway.protocols.event_stream import EventStreamDecoder, NotUnderstood, is_identifier, is_opaque
+from gateway.protocols.event_stream import EventStreamDecoder, NotUnderstood, is_id, is_identifier, is_opaque
 from gateway.protocols.openai_edit import edit_frame
 from gateway.protocols.openai_shapes import DONE, NO_USAGE, chunk, error_event
 from gateway.protocols.templates import LAZY, lazy_body
@@ -46,6 +46,7 @@ class OpenAIStreamDecoder(EventStreamDecoder):
         self._include_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._request = request
         self._header: tuple[Any, ...] | None = None
+        self._plain_header: tuple[Any, ...] | None = None  # the last header, where it held nothing to moderate
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}  # keys of a chunk -> those that are not known
         self._repeated: dict[Path, str] = {}  # text outside the choices' deltas, as it was last read
         self._numbers: set[int] = set()  # choices seen
@@ -85,7 +86,7 @@ class OpenAIStreamDecoder(EventStreamDecoder):
             get("system_fingerprint"),
             get("service_tier"),
         )
-        if header != self._header:
+        if header != self._plain_header:
             self._read_header(header)
         shape = tuple(body)
         more = self._shapes.get(shape)
@@ -108,9 +109,10 @@ class OpenAIStreamDecoder(EventStreamDecoder):
 
     def _read_header(self, header: tuple[Any, ...]) -> None:
         """Remember the header; what stands in it and is no identifier is text."""
-        self._header = header
+        self._header = self._plain_header = header
         for name, value in zip(_HEADER, header, strict=True):
             if not is_identifier(value) or isinstance(value, dict | list):
+                self._plain_header = None
                 self._read_repeated(WHOLE, (name,), value)
 
     def _number_and_read(self, position: int, choice: Body) -> int:
@@ -143,9 +145,8 @@ class OpenAIStreamDecoder(EventStreamDecoder):
         if value is None or type(value) in (int, float, bool):
             return
         for at, text in jsontext.strings(value, path):
-            if (self._repeated.get(at) == text and is_identifier(text)) or (
-                text in _RATINGS and "content_filter" in "".join(map(str, path))
-            ):
+            rating = text in _RATINGS and "content_filter" in "".join(map(str, path))
+            if rating or (self._repeated.get(at) == text and is_identifier(text)):
                 continue
             if len(self._repeated) < 256:
                 self._repeated[at] = text

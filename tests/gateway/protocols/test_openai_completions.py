@@ -5,6 +5,7 @@ import json
 import pytest
 from openai.types import Completion
 
+from gateway.protocols.bodies import Unreadable
 from gateway.protocols.openai_completions import OpenAICompletions
 from gateway.protocols.testing import read, texts
 from gateway.protocols.types import KEY, WHOLE, ChannelKey, Coverage, Edit, Refusal
@@ -39,8 +40,15 @@ def test_request():
     [([1, 2], Coverage.NONE), ([[1], [2]], Coverage.NONE), (["字", [1]], Coverage.PARTIAL), (None, Coverage.FULL)],
 )
 def test_token_prompts_are_not_read(prompt, coverage):
-    """Numbers instead of words cannot be scanned, and the coverage says so."""
+    """Numbers instead of words cannot be scanned: the policy decides, and the coverage says so."""
     assert ADAPTER.read_request({"prompt": prompt}).coverage is coverage
+    raw = json.dumps({"prompt": prompt}).encode()
+    assert ADAPTER.read_body(raw, "", strict=False) == {"prompt": prompt}
+    if coverage is Coverage.FULL:
+        assert ADAPTER.read_body(raw, "", strict=True) == {"prompt": prompt}
+    else:
+        with pytest.raises(Unreadable):
+            ADAPTER.read_body(raw, "", strict=True)
 
 
 def test_response_and_edit():

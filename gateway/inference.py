@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from models.types import Classifier, Scores, Segment
 
 MAX_BATCH = 8
-MAX_QUEUE = 4096
+MAX_QUEUE = 16_384
+"""Segments that may wait; more could not be scored within any deadline that a client would wait for."""
 CACHE_SIZE = 4096
 
 

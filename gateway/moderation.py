@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,9 @@ from models.types import Classifier
 
 API = "openai.moderations"
 PATH = "/v1/moderations"
+
+AT_ONCE = 16
+"""Texts of one request that are judged at the same time, so that the classifier sees them in batches."""
 
 _log = get_logger("gateway.moderation")
 
@@ -181,13 +185,16 @@ class Moderation:
             policy = ruleset.policy.profile(profile)
         except PolicyError as error:
             raise RequestError(error.reason, param="sluice.profile", code="unknown_profile") from None
-        results = []
-        for question in body.questions:
-            stream = ruleset.open(
-                body.direction, profile, classify=self._moderator.classifier is not None, stop_at_block=False
-            )
-            judgement = await judge(stream, question.text, self._inference)
-            results.append(_result(question, judgement, media=policy.media, enforce=policy.enforce))
+        classify = self._moderator.classifier is not None
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def answered(question: Question) -> _Result:
+            async with turns:
+                stream = ruleset.open(body.direction, profile, classify=classify, stop_at_block=False)
+                judgement = await judge(stream, question.text, self._inference)
+            return _result(question, judgement, media=policy.media, enforce=policy.enforce)
+
+        results = await asyncio.gather(*(answered(question) for question in body.questions))
         if policy.record_moderations:
             for result in results:
                 await self._record(result, body, request)

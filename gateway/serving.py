@@ -17,6 +17,7 @@ from typing import Any
 import uvicorn
 
 from gateway.asgi import App
+from gateway.http_protocol import BoundedProtocol
 from gateway.settings import PREFIX, Settings, SettingsError
 
 BACKLOG = 2048
@@ -114,7 +115,7 @@ async def serve(planes: list[Plane], stop: asyncio.Event, on_started: Callable[[
 def _config(plane: Plane) -> uvicorn.Config:
     return uvicorn.Config(
         plane.app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -12,6 +12,8 @@ MAX_HEAD = 128 * 1024
 HEAD_S = 60.0
 """Seconds from the first byte of a connection or request until its head must be complete."""
 
+LINGER_S = 1.0
+
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-type: text/plain\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -27,6 +29,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection that says nothing is not kept."""
@@ -51,18 +54,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count what belongs to a head that is still incomplete."""
+        if self._refused:
+            return
         super().data_received(data)
         if self._head_timer is not None:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD and not self.transport.is_closing():
-                self.transport.write(_TOO_LARGE)
-                self._give_up()
+                self._refuse()
 
     def _head_complete(self) -> None:
         self._head_bytes = 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _refuse(self) -> None:
+        """Answer and close, but read on a little: closing on unread bytes would take the answer back."""
+        self._head_complete()
+        self._refused = True
+        self.transport.write(_TOO_LARGE)
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _give_up(self) -> None:
         self._head_complete()

@@ -62,8 +62,8 @@ SCENES: tuple[Scene, ...] = (
     ),
     Scene(
         ("演示打码", "demo mask"),
-        "这句话里有一处骂人的话：你长得像猪一样恶心。骂人的话之外，其余的字照常交付。",
-        "One of these phrases is an insult: ugly fat bitch. Every other word is delivered as it is.",
+        "这一段话里的每个字都照常交付，只有最后骂人的那句例外：你长得像猪一样恶心。",
+        "Every word of this answer is delivered as it is, all but the insult at its end: ugly fat bitch.",
     ),
     Scene(
         ("演示标记", "demo flag"),

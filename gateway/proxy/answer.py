@@ -15,7 +15,6 @@ from gateway.proxy.ports import UpstreamResponse
 from gateway.proxy.pump import Pump
 from gateway.proxy.texts import Findings, decide_guarded
 from gateway.relay import Relay, RelayPolicy
-from gateway.upstream import UpstreamBroken
 
 _STREAMS = frozenset(
     {
@@ -29,7 +28,7 @@ _STREAMS = frozenset(
     }
 )
 _BINARY = ("image/", "audio/", "video/", "font/", "application/octet-stream", "application/pdf", "application/zip")
-_EVENTS = (b"data:", b"event:", b"id:", b":")
+_EVENTS = (b"data:", b"event:")
 
 
 class Answering:
@@ -272,4 +271,4 @@ def _categories(decisions: Sequence[Decision]) -> list[str]:
     return sorted(best, key=lambda code: (-best[code], code))
 
 
-__all__ = ["Answering", "UpstreamBroken"]
+__all__ = ["Answering"]

@@ -44,6 +44,9 @@ class Context:
         query = scope.get("query_string") or b""
         self.target = f"{self.raw_path}?{query.decode('latin-1')}" if query else self.raw_path
         self.headers: Headers = scope["headers"]
+        self._named: dict[bytes, bytes] = {}
+        for key, value in self.headers:
+            self._named[key] = self._named[key] + b", " + value if key in self._named else value
         self.ruleset = services.moderator.current
         self.profile: str | None = None
         self.policy = self.ruleset.policy
@@ -75,6 +78,10 @@ class Context:
         """A decision on what is no text; in monitor mode it is only what would have been done."""
         done = min(action, Action.FLAG) if self.monitor else action
         return replace(self.blank, action=done, would_action=action, degraded=degraded)
+
+    def header(self, name: bytes) -> bytes:
+        """The value of one of the request's headers, several lines joined by commas; empty where it is absent."""
+        return self._named.get(name, b"")
 
     # --- what is learnt ----------------------------------------------------------------------------------------------
 

@@ -60,13 +60,14 @@ class Exchange:
     async def run(self) -> None:
         """Answer the request; returns early, with everything closed, when the client leaves."""
         try:
+            rejected = self._choose_policy()
             body = await self._read()
             if not isinstance(body, bytes):  # its rest is still to be received: nobody else may listen
-                await self._guarded(body)
+                await self._guarded(rejected or body)
                 return
             async with asyncio.TaskGroup() as group:
                 watcher = group.create_task(self._until_gone())
-                await self._guarded(body)
+                await self._guarded(rejected or body)
                 watcher.cancel()
         except* ClientGone:
             pass
@@ -97,7 +98,6 @@ class Exchange:
     async def _serve(self, body: bytes | AsyncIterator[bytes] | _Rejected) -> None:
         context = self._context
         try:
-            self._choose_policy()
             if isinstance(body, _Rejected):
                 raise body
             outgoing = await self._judge(body)
@@ -112,15 +112,15 @@ class Exchange:
 
     @property
     def _encoding(self) -> bytes:
-        return headers.get(self._context.headers, b"content-encoding")
+        return self._context.header(b"content-encoding")
 
     async def _read(self) -> bytes | AsyncIterator[bytes] | _Rejected:
         """The body as it was sent; in monitor mode, what is too large to read as a stream."""
         limit = self._services.max_body
-        declared = headers.get(self._context.headers, b"content-length")
+        declared = self._context.header(b"content-length")
         monitor = self._context.monitor
         if declared.isdigit() and int(declared) > limit and not monitor:
-            if not headers.get(self._context.headers, b"expect"):  # else the client sends nothing before it is asked
+            if not self._context.header(b"expect"):  # else the client sends nothing before it is asked
                 await self._discard(int(declared))
             return self._too_large()
         pieces: list[bytes] = []
@@ -168,18 +168,21 @@ class Exchange:
             yield message.get("body", b"")
             more = message.get("more_body", False)
 
-    def _choose_policy(self) -> None:
+    def _choose_policy(self) -> _Rejected | None:
         context = self._context
         policy = context.ruleset.policy
         if not policy.profiles:
-            return
-        wanted = headers.get(context.headers, b"x-sluice-profile").decode("latin-1") or None
+            return None
+        wanted = context.header(b"x-sluice-profile").decode("latin-1") or None
         path = "/" + "/".join(segments(context.raw_path))
         try:
             context.profile = policy.choose_profile(path=path, header=wanted)
         except PolicyError as error:
-            raise _Rejected(400, f"{error.reason}, in the header x-sluice-profile.", "unknown_profile") from None
+            if context.monitor:  # which answers no error of its own
+                return None
+            return _Rejected(400, f"{error.reason}, in the header x-sluice-profile.", "unknown_profile")
         context.policy = policy.profile(context.profile)
+        return None
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class Exchange:
             self._name_subject()
             return _Outgoing(b"")
         plain = self._decode(raw)
-        kind = headers.get(context.headers, b"content-type").decode("latin-1")
+        kind = context.header(b"content-type").decode("latin-1")
         try:
             context.body = context.adapter.read_body(plain, kind, strict=True)
         except AmbiguousJSON as error:
@@ -234,7 +237,7 @@ class Exchange:
 
     def _name_subject(self) -> None:
         context = self._context
-        user = headers.get(context.headers, b"x-sluice-user")
+        user = context.header(b"x-sluice-user")
         raw = user.decode("utf-8", "replace") or context.view.subject
         context.ledger.subject = self._services.pseudonym(raw) if raw else None
 
@@ -291,7 +294,7 @@ class Exchange:
         self._name_subject()
         if rejected.recorded:
             await context.ledger.own(decision, Direction.INPUT)
-        if context.monitor and rejected.code != "unknown_profile":
+        if context.monitor:
             return True
         await context.fail(rejected.status, rejected.message, rejected.code)
         return False

@@ -78,7 +78,7 @@ def for_client(headers: Headers, *, decoded: bool = False, edited: bool = False)
         decoded: the content encoding was undone, so it and the length are dropped.
         edited: the bytes are others than the upstream's, so everything that described them is dropped.
     """
-    dropped = _HOP_BY_HOP | _listed(headers)
+    dropped = _HOP_BY_HOP | _listed(headers) | {b"date"}  # the server puts its own on every answer
     if edited:
         dropped |= _OF_THE_BYTES
     elif decoded:

@@ -55,7 +55,9 @@ class Ledger:
 
     async def verdict(self, verdict: Verdict) -> bool:
         """Record, or complete the record of, one text of a stream; false where it could not be made durable."""
-        record_id = self._ids.setdefault(verdict.key, self._services.new_id())
+        known = verdict.key in self._ids
+        record_id = self._ids.setdefault(verdict.key, "") or self._services.new_id()
+        self._ids[verdict.key] = record_id
         text = excerpt(verdict.window, verdict.start, verdict.end) if verdict.window else None
         violation = self._violation(
             record_id,
@@ -66,7 +68,7 @@ class Ledger:
             delivered=verdict.delivered_chars,
             cancelled=verdict.cancelled,
         )
-        return await self._write(violation)
+        return await self._write(violation, again=known)
 
     async def own(self, decision: Decision, direction: Direction) -> bool:
         """Record a decision on a body that has no text to show."""
@@ -109,9 +111,10 @@ class Ledger:
             upstream_cancelled=cancelled,
         )
 
-    async def _write(self, violation: Violation) -> bool:
+    async def _write(self, violation: Violation, *, again: bool = False) -> bool:
         category = next(iter(violation.categories), "none")
-        self._services.metrics.violation(violation.direction, violation.action, category)
+        if not again:
+            self._services.metrics.violation(violation.direction, violation.action, category)
         try:
             await self._services.recorder.record(violation)
         except RecordError:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from filters.ruleset import Ruleset
+from filters.stream import ModerationStream
 from filters.types import Action, Decision, Direction, Match, OnError, Span
-from gateway.judge import judge
+from gateway.judge import CHUNK, judge
 from gateway.logs import get_logger
 from gateway.protocols.types import WHOLE, Edit, TextPart
 from gateway.proxy.ports import Scorer
@@ -136,10 +137,25 @@ async def _judge(
     text = parts[0].text if len(parts) == 1 else "".join(part.text for part in parts)
     if not text:
         return None
-    decision = (await judge(ruleset.open(direction, profile, stop_at_block=False), text, scorer)).decision
+    stream = ruleset.open(direction, profile, stop_at_block=False)
+    if ruleset.model_version is None and len(text) <= CHUNK:
+        decision = _decide_now(stream, text)
+    else:
+        decision = (await judge(stream, text, scorer)).decision
     if decision.would_action is Action.ALLOW and not decision.degraded:
         return None
     return Finding(parts, text, decision)
+
+
+def _decide_now(stream: ModerationStream, text: str) -> Decision:
+    """What ``judge`` does, for a short text about which nobody has to be asked."""
+    try:
+        stream.feed(text)
+        stream.finish()
+    except Exception as error:  # noqa: BLE001 - whatever a filter raises, the policy decides; it is never a silent pass
+        _log.error("filter_failed", error=type(error).__name__)  # its message may quote the text
+        stream.fail()
+    return stream.decision()
 
 
 async def decide_guarded(

@@ -2,7 +2,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.lexicon import (
@@ -155,6 +155,7 @@ TERMS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(TERMS, max_size=5))
 def test_what_is_written_is_read_back(terms):
     """Export and import are inverse, for CSV and JSONL."""
@@ -162,6 +163,7 @@ def test_what_is_written_is_read_back(terms):
     assert READERS[".jsonl"](write_jsonl(terms), "x.jsonl") == terms
 
 
+@settings(deadline=None)
 @given(st.lists(TERMS, max_size=6, unique_by=lambda term: term.term), st.randoms())
 def test_the_version_depends_on_the_terms_alone(terms, chooser):
     """Order changes nothing; a term more, or another action, does."""

@@ -3,7 +3,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters import generate_fold_table, normalise
@@ -57,6 +57,7 @@ def test_a_keycap_is_its_digit():
     assert mark("1️⃣8️⃣") == f"1{IGNORABLE * 2}8{IGNORABLE * 2}"
 
 
+@settings(deadline=None)
 @given(ANY_TEXT)
 def test_folding_keeps_the_length_and_is_closed(text):
     """Marking is one to one, and folding what was folded changes nothing."""
@@ -67,6 +68,7 @@ def test_folding_keeps_the_length_and_is_closed(text):
     marked.encode()
 
 
+@settings(deadline=None)
 @given(ANY_TEXT, st.lists(st.integers(0, 300), max_size=6))
 def test_folding_does_not_depend_on_the_cuts(text, cuts):
     """Chunks fold to the pieces of what the whole text folds to, long and short path alike."""
@@ -79,6 +81,7 @@ def test_folding_does_not_depend_on_the_cuts(text, cuts):
     assert "".join(letters.feed(char)[0] for char in text) == whole[0]
 
 
+@settings(deadline=None)
 @given(st.text("ab *\n\u200b。，", max_size=250))
 def test_gaps_are_bounded(text):
     """The fourth noise character of a gap, and the 33rd ignorable one, separate; all before them are dropped."""

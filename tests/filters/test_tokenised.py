@@ -258,7 +258,7 @@ def accompanied(rule, text, hit):
     return not rule.with_
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(TERMS, st.text(ALPHABET, max_size=40), st.lists(st.lists(st.integers(0, 40), max_size=6), max_size=3))
 def test_conditions_are_the_oracles_for_every_cut(terms, text, cuts):
     """Exceptions and companions decide as a naive reading of the whole text does, however it is cut.
@@ -289,7 +289,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     WORDS,
     st.text("大麻烦药的ab ，。\u200b*", max_size=50),

@@ -19,6 +19,11 @@ BUSY_S = 5.0
 """How long a writer waits for another one. Past it the store counts as away and the recorder uses its spool."""
 
 _WRITE = "sluice_write"
+# A server that is set to answer before it has written would make "durable before told" untrue; stricter settings stay.
+_PATIENT_AND_DURABLE = text(
+    "SELECT set_config('statement_timeout', :timeout, true), CASE WHEN current_setting('synchronous_commit') = 'off' "
+    "THEN set_config('synchronous_commit', 'on', true) END"
+)
 
 
 class Database:
@@ -58,7 +63,7 @@ class Database:
         """
         with translated(), self.engine.connect().execution_options(**{_WRITE: True}) as connection, connection.begin():
             if not self.sqlite:
-                connection.execute(text(f"SET LOCAL statement_timeout = {int(statement_s * 1000)}"))
+                connection.execute(_PATIENT_AND_DURABLE, {"timeout": str(int(statement_s * 1000))})
             yield connection
 
     def close(self) -> None:

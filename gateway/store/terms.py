@@ -146,7 +146,7 @@ class Terms:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(f"SELECT {names} FROM terms ORDER BY imported_at, id")  # noqa: S608 - our own names
-            return [_term(row) for row in cursor.fetchall()]
+            return [_term(row) for chunk in iter(lambda: cursor.fetchmany(5000), []) for row in chunk]
         finally:
             cursor.close()
 

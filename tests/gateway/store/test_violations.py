@@ -268,3 +268,27 @@ def test_absent_database(tmp_path, violation):
         with pytest.raises(StoreUnavailable):
             away.ping()
         away.close()
+
+
+@pytest.mark.parametrize(("server", "ours"), [("off", "on"), ("on", "on"), ("remote_apply", "remote_apply")])
+def test_commits_are_durable_whatever_the_server_says(postgres_url, server, ours):
+    """A PostgreSQL that answers before it has written is told not to, for our writes; a stricter one stays so."""
+    store = Store(postgres_url)
+    store.migrate()
+    with store._database.engine.begin() as connection:
+        name = connection.execute(text("SELECT current_database()")).scalar_one()
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = {server}'))
+    store.close()
+    with store._database.write() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == ours
+    store.close()
+
+
+def test_sqlite_is_durable(sqlite_store):
+    """SQLite runs with a write-ahead log, and a commit is on the disk before it returns."""
+    with sqlite_store._database.read() as connection:
+        settings = [
+            connection.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+    assert settings == ["wal", 2, 1]

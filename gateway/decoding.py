@@ -29,7 +29,8 @@ class _Zlib:
         self._gzip = gzip
         self._decoder: Any = zlib.decompressobj(31) if gzip else None
         self._first = b""
-        self._begun = False
+        self._begun = False  # inside a member
+        self._between = False  # behind a member
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if self._decoder is None:
@@ -41,7 +42,11 @@ class _Zlib:
             bare = bool((data[0] * 256 + data[1]) % 31) or data[0] & 15 != 8
             self._decoder = zlib.decompressobj(-15 if bare else 15)
         while data:
-            self._begun = True
+            if self._between:  # zeros may pad a gzip body
+                data = data.lstrip(b"\0")
+                if not data:
+                    return
+            self._begun, self._between = True, False
             try:
                 piece = self._decoder.decompress(data, PIECE)
             except zlib.error as error:
@@ -55,8 +60,7 @@ class _Zlib:
                 raise CannotDecode("bytes after the end of the deflated body")
             if self._gzip:
                 self._decoder = zlib.decompressobj(31)
-                self._begun = False
-                data = data if data.strip(b"\0") else b""  # padding, which gzip allows
+                self._begun, self._between = False, True
 
     def finish(self) -> None:
         if self._first or (self._begun and not self._decoder.eof):

@@ -142,6 +142,8 @@ class Upstream:
 
     async def _send(self, method: str, raw_path: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Response:
         session = self._session or self._connect()
+        if not raw_path.startswith("/"):
+            raw_path = f"/{raw_path}"  # a target such as "@host/" or "*" must not become part of the authority
         try:
             response = await session.request(
                 method,

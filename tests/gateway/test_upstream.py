@@ -88,6 +88,14 @@ async def test_base_url_has_a_path_prefix_and_paths_stay_as_spelt():
             assert server.requests[-1][0].split(" ")[1] == "/prefix" + path
 
 
+@pytest.mark.parametrize("target", ["@elsewhere.invalid/x", "*", ".elsewhere.invalid/", ":1/"])
+async def test_no_request_target_changes_the_host(target):
+    """Whatever a client writes as its target, the request, and the key in it, goes to the configured upstream."""
+    async with peer() as server, connected(server.port, key="sk-secret") as upstream:
+        await whole(await upstream.open("GET", target, [], b""))
+        assert server.requests[-1][0].split(" ")[1] == f"/{target}"
+
+
 async def test_nothing_is_added_to_a_request():
     """No user agent, no accept, no cookies kept from one client for the next."""
     cookie = b"HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n"

@@ -277,7 +277,9 @@ async def test_upstream_down_and_upstream_slow(kit):
         plane.upstream.handler = nonsense
         assert (await plane.chat()).status_code == 502
         assert ("upstream_error", "timeout") in plane.metrics.told
-        assert slow.headers["x-sluice-decision"] == "allow"
+        for name in ("decision", "decision-id", "coverage", "ruleset"):
+            assert slow.headers[f"x-sluice-{name}"]
+            assert torn.headers[f"x-sluice-{name}"]
 
 
 async def test_client_that_leaves_cancels_the_upstream(plane):

@@ -7,7 +7,7 @@ because a node then has thousands of children (LIBRARIES.md, section 1).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from typing import Any
 
@@ -39,8 +39,18 @@ the order in which they were added; with the frequent ones first it reads ordina
 _RANKS = {char: rank for rank, char in enumerate(_FREQUENT)}
 
 
-def _rarity(key: str) -> tuple[int, int, str]:
-    return _RANKS.get(key[0], len(_RANKS)), _RANKS.get(key[1:2], len(_RANKS)), key
+def _rank(char: str) -> int:
+    return _RANKS.get(char, len(_RANKS))
+
+
+def _by_first(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Keys by their first character: one sort of 100,000 keys would stop every other thread for too long."""
+    shelves: dict[str, list[str]] = {}
+    for key in keys:
+        shelves.setdefault(key[0], []).append(key)
+    for shelf in shelves.values():
+        shelf.sort()
+    return shelves
 
 
 def as_bytes(folded: str) -> str:
@@ -76,11 +86,11 @@ class Index:
         spelled: dict[str, list[int]] = {}
         for term in terms:
             self._add(term, spelled)
-        keys = sorted({*spelled, *self._phrases} or {_NEVER})
-        for number, key in enumerate(keys):
-            self._add_key(number, key, spelled.get(key, ()))
-        for number, key in sorted(enumerate(keys), key=lambda numbered: _rarity(numbered[1])):
-            self.automaton.add_word(as_bytes(key), number)
+        shelves = _by_first({*spelled, *self._phrases} or {_NEVER})
+        keys = [key for first in sorted(shelves) for key in shelves[first]]
+        for key in keys:
+            self._add_key(key, spelled.get(key, ()))
+        self._fill_automaton(shelves)
         self.automaton.make_automaton()
         self.live = LiveTails(self.automaton, keys, spelled, self._phrases)
 
@@ -100,11 +110,23 @@ class Index:
         for spelling in folded.spellings:
             spelled.setdefault(spelling, []).append(number)
 
-    def _add_key(self, number: int, key: str, owners: Sequence[int]) -> None:
+    def _add_key(self, key: str, owners: Sequence[int]) -> None:
+        number = len(self.lengths)
         self.terms_of.append(owners[0] if len(owners) == 1 else tuple(owners))
         self.lengths.append(len(key))
         if key in self._phrases:
             self.phrase_of[number] = self._phrases[key]
+
+    def _fill_automaton(self, shelves: Mapping[str, Sequence[str]]) -> None:
+        """Add the keys, frequent characters first, under the numbers that they have in sorted order."""
+        numbers, before = {}, 0
+        for first in sorted(shelves):
+            numbers[first] = before
+            before += len(shelves[first])
+        for first in sorted(shelves, key=_rank):
+            shelf = enumerate(shelves[first], numbers[first])
+            for number, key in sorted(shelf, key=lambda numbered: _rank(numbered[1][1:2])):
+                self.automaton.add_word(as_bytes(key), number)
 
     def _condition(self, term: Term) -> Condition:
         word = term.match is MatchMode.WORD
@@ -149,7 +171,8 @@ class LiveTails:
         self._term_grows = self._grows
         self._phrase_only: frozenset[str] = frozenset()
         if phrases:
-            term_keys = sorted(terms)
+            shelves = _by_first(terms)
+            term_keys = [key for first in sorted(shelves) for key in shelves[first]]
             growing = {key for key, grows in zip(term_keys, _grow(term_keys), strict=True) if grows}
             self._term_grows = bytearray(key in growing for key in keys)
             self._phrase_only = _phrase_only(phrases, term_keys)

@@ -41,7 +41,8 @@ class _Zlib:
             # deflate means zlib's format, but some senders leave its two header bytes out
             bare = bool((data[0] * 256 + data[1]) % 31) or data[0] & 15 != 8
             self._decoder = zlib.decompressobj(-15 if bare else 15)
-        while data:
+        more = bool(data)
+        while more:
             if self._between:  # zeros may pad a gzip body
                 data = data.lstrip(b"\0")
                 if not data:
@@ -54,6 +55,7 @@ class _Zlib:
             yield piece
             if not self._decoder.eof:
                 data = self._decoder.unconsumed_tail
+                more = bool(data) or len(piece) == PIECE  # a full piece: there may be more of it inside
                 continue
             data = self._decoder.unused_data
             if data and not self._gzip:
@@ -61,6 +63,7 @@ class _Zlib:
             if self._gzip:
                 self._decoder = zlib.decompressobj(31)
                 self._begun, self._between = False, True
+            more = bool(data)
 
     def finish(self) -> None:
         if self._first or (self._begun and not self._decoder.eof):
@@ -80,7 +83,8 @@ class _Brotli:
             except brotli.error as error:
                 raise CannotDecode(str(error)) from None
             yield piece
-            if self._decoder.can_accept_more_data():
+            full = len(piece) >= PIECE or not self._decoder.can_accept_more_data()
+            if self._decoder.is_finished() or not full:
                 return
             data = b""
 

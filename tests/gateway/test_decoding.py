@@ -50,6 +50,15 @@ def test_lenient_forms_are_read_as_everybody_reads_them(data, size):
 
 
 @pytest.mark.parametrize("name", [b"gzip", b"deflate", b"br"])
+@pytest.mark.parametrize("size", [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 40 * PIECE + 7])
+def test_long_bodies_come_out_whole(name, size):
+    """Neither a full piece nor a highly packed one loses or ends anything."""
+    data = b"\0" * size
+    assert undone(name, PACK[name](data), 1 << 20) == data
+    assert undone(name, PACK[name](data), 7) == data
+
+
+@pytest.mark.parametrize("name", [b"gzip", b"deflate", b"br"])
 def test_what_ends_early_or_is_broken(name):
     """Half a body is an error and never a short text; so are bytes in another encoding."""
     packed = PACK[name](b"some text that is long enough to be packed " * 9)

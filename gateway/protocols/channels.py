@@ -64,6 +64,14 @@ class Channels:
             self._close(key)
         return over
 
+    def over(self, keys: Iterable[ChannelKey]) -> tuple[ChannelKey, ...]:
+        """The API says that nothing more comes in these: the keys under which those that are open were reported."""
+        open_keys = [self._renamed.get(key, key) for key in keys]
+        found = tuple(key for key in open_keys if key in self._last)
+        for key in found:
+            self._close(key)
+        return found
+
     def _is_idle(self, key: ChannelKey, tick: int) -> bool:
         return key.channel != self._lasting and self._ticks.get(key.choice, 0) - tick > IDLE_FRAMES
 

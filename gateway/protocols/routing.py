@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote
 
+from gateway.protocols.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.openai_chat import OpenAIChat
 from gateway.protocols.openai_completions import OpenAICompletions
@@ -23,6 +24,8 @@ _GENERIC = GenericJSON()
 _KNOWN: tuple[tuple[tuple[str, ...], ProtocolAdapter], ...] = (
     (("chat", "completions"), _CHAT),
     (("completions",), _COMPLETIONS),
+    (("v1", "messages", "count_tokens"), AnthropicCountTokens()),
+    (("v1", "messages"), AnthropicMessages()),
 )
 _MAX_UNQUOTES = 5
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.protocols.anthropic_messages import AnthropicMessages
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.openai_chat import OpenAIChat
 from gateway.protocols.openai_completions import OpenAICompletions
@@ -13,6 +14,10 @@ from gateway.protocols.testing import check_adapter, check_same, read
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 ADAPTERS = {
+    "anthropic": (
+        AnthropicMessages(),
+        {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
+    ),
     "openai_chat": (OpenAIChat(), {"model": "demo-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}),
     "openai_completions": (OpenAICompletions(), {"model": "demo-1", "prompt": "hi", "stream": True}),
     "generic": (GenericJSON(), {"q": "hi", "stream": True}),
@@ -54,6 +59,7 @@ def test_hypothesis_cuts(data):
 
 
 def test_readme_names_every_stream():
-    """The corpus's README says what each recording shows."""
-    readme = (CORPUS / "README.md").read_text()
-    assert [name for name in STREAMS if Path(name).name not in readme] == []
+    """The READMEs of the corpus and of its folders say what each recording shows."""
+    readme = {path.parent.name: path.read_text(encoding="utf-8") for path in CORPUS.rglob("README.md")}
+    said = {name: readme.get(Path(name).parent.name, readme["corpus"]) for name in STREAMS}
+    assert [name for name in STREAMS if f"{Path(name).name}`" not in said[name]] == []

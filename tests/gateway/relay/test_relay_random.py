@@ -43,6 +43,15 @@ def masked(text):
     return text.replace("傻瓜", "**")
 
 
+def is_part(got, text):
+    """Whether this is how the text begins, some characters masked, and nothing of it that may not be read.
+
+    A text of a choice that ended elsewhere may end in the first half of an insult: its other half never came.
+    """
+    same = all(one in (other, "*") for one, other in zip(got, text, strict=False))
+    return len(got) <= len(text) and same and not any(bad in got for bad in ("炸药", "傻瓜"))
+
+
 @given(ANSWERS, st.lists(st.integers(0, 4000), max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_every_channel_is_a_clean_prefix_and_every_cut_gives_the_same(kit, answer, places):
@@ -57,8 +66,7 @@ def test_every_channel_is_a_clean_prefix_and_every_cut_gives_the_same(kit, answe
     blocked = {choice for (choice, _), text in texts_of(answer).items() if "炸药" in text}
     for (choice, field), text in texts_of(answer).items():
         got = delivered(one, choice, field)
-        assert masked(text).startswith(got)
-        assert "炸药" not in got
+        assert is_part(got, text)
         if choice not in blocked:
             assert got == masked(text)
     if not blocked and not any("傻瓜" in text for text in texts_of(answer).values()):
@@ -97,8 +105,7 @@ def test_no_order_of_scores_leaks_or_loses_anything(kit, answer, random):
     assert one.done
     for (choice, field), text in texts_of(answer).items():
         got = delivered(one, choice, field)
-        assert masked(text).startswith(got)
-        assert "炸药" not in got
+        assert is_part(got, text)
         assert "赌" not in got
     if not with_scores(kit, answer, None).verdicts:
         assert one.sent == b"".join(encode(kit, answer))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 Path = tuple[str | int, ...]
 Body = Any  # parsed JSON (or a `bodies` document): a third party's, so its shape is never ours to promise
@@ -181,6 +181,17 @@ class StreamDecoder(Protocol):
         """The API's error frame, as it ends a stream (its end sign included)."""
 
 
+@runtime_checkable
+class CountingDecoder(Protocol):
+    """A stream decoder whose API numbers what it sends (blocks, events), so that a refusal depends on what has left.
+
+    It learns that from ``edit`` where the frame of the block is cut; where nothing of the queue is cut, from this.
+    """
+
+    def ends_before(self, frame: Frame) -> None:
+        """A choice ends now: the client has every frame before this one, and will not get it."""
+
+
 class ProtocolAdapter(Protocol):
     """One model API."""
 
@@ -235,6 +246,7 @@ __all__ = [
     "AdapterFor",
     "Body",
     "ChannelKey",
+    "CountingDecoder",
     "Coverage",
     "Delta",
     "Edit",

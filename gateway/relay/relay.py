@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from filters.types import Action, Blocked, Cleared, Decision, OnError, Scores
-from gateway.protocols.types import WHOLE, ChannelKey, Coverage, Edit, Frame, FrameKind, Refusal, StreamDecoder
+from gateway.protocols.types import (
+    WHOLE,
+    ChannelKey,
+    CountingDecoder,
+    Coverage,
+    Edit,
+    Frame,
+    FrameKind,
+    Refusal,
+    StreamDecoder,
+)
 from gateway.relay.channel import Channel, Want
 from gateway.relay.events import CancelUpstream, Degraded, Done, RelayEvent, RelayPolicy, TextStream, Unknown, Verdict
 from gateway.relay.texts import Outbox, Texts
@@ -337,6 +347,8 @@ class Relay:
             self._end_owed_choices()
         else:
             self._drain_unblocked()
+            if not queue and not self._input_over:
+                return
         while queue and not self.done:
             kills = self._may_leave(queue[0])
             if kills is None:
@@ -349,7 +361,7 @@ class Relay:
                 self._leave(held, kills)
         if self.backlog > self._max_backlog and not self.done:
             self._give_up("Too much text was held back.")
-        if not queue and not self._texts.pending and (self._input_over or self.cancelled):
+        if not queue and (self._input_over or self.cancelled) and not self._texts.pending:
             self._complete()
 
     def _drain_unblocked(self) -> None:
@@ -464,6 +476,8 @@ class Relay:
             ahead = any(want.channel is channel and want.end > at for held in self._queue for want in held.wants)
             if not ahead:
                 self._texts.verdict(channel, at, cancelled=self.cancelled)
+                if self._queue and isinstance(self._decoder, CountingDecoder):
+                    self._decoder.ends_before(self._queue[0].frame)
                 self._end_choice(choice, channel.stream.decision())
 
     def _end_stream(self) -> None:

@@ -12,6 +12,7 @@ EVERYTHING = sys.maxsize
 """A cleared offset past every text: the channel ended and nothing of it is withheld."""
 
 _KEPT = 512  # characters of the channel kept for excerpts
+_TRIMMED = 4 * _KEPT  # trimmed once they are so many
 _AROUND = 160  # characters of an excerpt's window on either side of its match
 
 
@@ -31,7 +32,7 @@ class Recent:
         """Append; cheap, for every delta of a clean stream comes through here."""
         self._pieces.append(text)
         self._length += len(text)
-        if self._length > 4 * _KEPT:
+        if self._length > _TRIMMED:
             kept = "".join(self._pieces)[-_KEPT:]
             self._base += self._length - len(kept)
             self._pieces, self._length = [kept], len(kept)
@@ -61,6 +62,7 @@ class Channel:
         "final",
         "key",
         "masks",
+        "masks_left",
         "open_wants",
         "recent",
         "stream",
@@ -76,36 +78,56 @@ class Channel:
         self.final = False  # no more text comes
         self.blocked_at: int | None = None
         self.masks: list[Span] = []
+        self.masks_left: list[Span] = []  # of text that left; a later frame may repeat it
         self.recent = Recent()
         self.tickets = 0  # scores that are still awaited
         self.dirty = False  # something was found that no verdict told yet
         self.told = False  # a verdict was told, to be completed at the end
         self.open_wants: list[Want] = []  # wants whose held characters were not read yet
 
-    def masked(self, text: str, start: int) -> str:
-        """``text``, which stands at ``start``, with every masked character replaced by ``*``."""
-        end = start + len(text)
-        for span in self.masks:
-            left, right = max(span.start, start), min(span.end, end)
-            if left < right:
-                text = text[: left - start] + "*" * (right - left) + text[right - start :]
-        return text
+    def masked(self, text: str, start: int, *, again: bool = False) -> str:
+        """``text``, which stands at ``start``, with every masked character replaced by ``*``.
 
-    def touches_mask(self, start: int, end: int) -> bool:
+        Args:
+            text: some of the channel's text.
+            start: where it stands.
+            again: it left before and is repeated.
+        """
+        end = start + len(text)
+        inside = [span for span in self._masks(again=again) if span.start < end and start < span.end]
+        if not inside:
+            return text
+        chars = list(text)
+        for span in inside:
+            left, right = max(span.start - start, 0), min(span.end - start, len(chars))
+            chars[left:right] = "*" * (right - left)
+        return "".join(chars)
+
+    def touches_mask(self, start: int, end: int, *, again: bool = False) -> bool:
         """Whether any character of ``[start, end)`` is masked."""
-        return any(span.start < end and start < span.end for span in self.masks)
+        return any(span.start < end and start < span.end for span in self._masks(again=again))
 
     def forget_masks(self, before: int) -> None:
-        """Drop masks of text that left."""
+        """Put masks of text that left aside: only who repeats it asks for them."""
+        self.masks_left += [span for span in self.masks if span.end <= before]
         self.masks = [span for span in self.masks if span.end > before]
+
+    def _masks(self, *, again: bool) -> list[Span]:
+        return [*self.masks_left, *self.masks] if again else self.masks
 
 
 class Want:
-    """What one delta of a queued frame waits for: its channel cleared past ``end``."""
+    """What one delta of a queued frame waits for: its channel cleared past ``end``.
 
-    __slots__ = ("channel", "end", "path", "start", "text")
+    ``again`` says that it is no delta: the channel said that text before.
+    """
 
-    def __init__(self, channel: Channel, path: tuple[str | int, ...], text: str, start: int, end: int) -> None:
+    __slots__ = ("again", "channel", "end", "path", "start", "text")
+
+    def __init__(
+        self, channel: Channel, path: tuple[str | int, ...], text: str, start: int, end: int, *, again: bool = False
+    ) -> None:
+        self.again = again
         self.channel = channel
         self.path = path
         self.text = text  # grows by the held characters once they are read

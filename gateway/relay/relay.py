@@ -194,6 +194,7 @@ class Relay:
             or frame.ends
             or frame.closes
             or frame.media
+            or frame.repeats
         ):
             self._take_slowly(frame)
             return
@@ -226,7 +227,7 @@ class Relay:
             return
         if frame.media and self._is_refused(frame, "media", self._policy.media):
             return
-        wants: list[Want] = []
+        wants = self._repeats(frame) if frame.repeats else []
         for key, path, text, held, last in frame.deltas:
             if key.choice in self._stopped or WHOLE in self._stopped:
                 continue
@@ -243,6 +244,15 @@ class Relay:
             self._enqueue(frame, wants)
         else:
             self._out.ready.append(frame.raw)
+
+    def _repeats(self, frame: Frame) -> list[Want]:
+        """What a frame's repeated texts wait for: that they were cleared when they were said."""
+        wants: list[Want] = []
+        for key, path, text, start in frame.repeats:
+            if key.choice not in self._stopped and WHOLE not in self._stopped:
+                channel = self._texts.open(key)
+                wants.append(Want(channel, path, text, start, start + len(text), again=True))
+        return wants
 
     def _close_after(self, frame: Frame) -> None:
         texts = self._texts
@@ -374,7 +384,7 @@ class Relay:
                 channel = want.channel
                 if want.end > channel.cleared:
                     return
-                masked = masked or bool(channel.masks)
+                masked = masked or bool(channel.masks) or bool(want.again and channel.masks_left)
             if masked or held.problem is not None:
                 return  # not the common case after all
             queue.popleft()
@@ -427,13 +437,13 @@ class Relay:
                 self._texts.verdict(channel, at, cancelled=self.cancelled)
                 kept = want.text[: max(0, at - want.start)]
                 edits.append(Edit(want.path, channel.masked(kept, want.start)))
-            elif channel.touches_mask(want.start, want.end):
+            elif channel.touches_mask(want.start, want.end, again=want.again):
                 if channel.dirty:
                     self._texts.verdict(channel, want.end, cancelled=self.cancelled)
-                edits.append(Edit(want.path, channel.masked(want.text, want.start)))
+                edits.append(Edit(want.path, channel.masked(want.text, want.start, again=want.again)))
             elif choice in kills:
                 edits.append(Edit(want.path, want.text))
-            if channel.masks:
+            if channel.masks and not want.again:
                 channel.forget_masks(want.start + len(want.text) - 1)
         return edits
 
@@ -506,5 +516,7 @@ class Relay:
 
     def _delivered(self, channel: Channel) -> int:
         """Characters of a channel that left: all but those of queued frames."""
-        waiting = [want.start for held in self._queue for want in held.wants if want.channel is channel]
+        waiting = [
+            want.start for held in self._queue for want in held.wants if want.channel is channel and not want.again
+        ]
         return min(waiting, default=channel.fed if channel.blocked_at is None else channel.blocked_at)

@@ -87,7 +87,7 @@ def check_same(name: str, expected: Sequence[Frame], found: Sequence[Frame]) -> 
 
 
 def _promises(frame: Frame) -> tuple[object, ...]:
-    lists = (frame.deltas, frame.choices, frame.ends, frame.closes)
+    lists = (frame.deltas, frame.repeats, frame.choices, frame.ends, frame.closes)
     return (frame.raw, frame.kind, frame.media, *(tuple(items) for items in lists))
 
 
@@ -116,6 +116,11 @@ def edited(
     for number, frame in enumerate(frames):
         edits = []
         gone = {choice for choice, at in ended.items() if number >= at}
+        edits += [
+            Edit(path, wanted[key][start : start + len(text)])
+            for key, path, text, start in frame.repeats
+            if key.choice not in gone
+        ]
         for delta in frame.deltas:
             start = offsets.get(delta.key, 0)
             offsets[delta.key] = start + len(delta.text)

@@ -105,13 +105,27 @@ class Delta(NamedTuple):
     last: bool = False
 
 
+class Repeat(NamedTuple):
+    """Text of one frame that a channel has said already: its characters ``[start, start + len(text))``.
+
+    It is not judged again. The frame leaves when the channel is cleared past it, and it is masked or withheld as it
+    was when it was first said. Where a frame repeats and goes on at the same path (a running total), the edits of the
+    repeat and of the delta come one after the other, each for its own characters.
+    """
+
+    key: ChannelKey
+    path: Path
+    text: str
+    start: int = 0
+
+
 @dataclass(slots=True)
 class Frame:
     """One frame of a stream exactly as it came (``raw``, separators included), with the texts that it carries.
 
     ``choices`` are the choices that the frame speaks of (none: it belongs to the whole stream, such as usage), ``ends``
     those that end with it. ``closes`` are channels to finish after this frame's deltas: nothing more comes in them.
-    ``media`` says that it carries audio or images, which were not read.
+    ``media`` says that it carries audio or images, which were not read. ``repeats`` are texts that it says again.
     """
 
     raw: bytes
@@ -123,6 +137,7 @@ class Frame:
     ends: Sequence[int] = ()
     closes: Sequence[ChannelKey] = ()
     media: bool = False
+    repeats: Sequence[Repeat] = ()
 
 
 class Edit(NamedTuple):
@@ -255,6 +270,7 @@ __all__ = [
     "Path",
     "ProtocolAdapter",
     "Refusal",
+    "Repeat",
     "RequestView",
     "ResponseView",
     "StreamDecoder",

@@ -27,7 +27,7 @@ from models.registry import CANDIDATE, PRODUCTION, Registry
 from models.types import ClassifierError
 
 OWN_ROWS = Path(__file__).parent / "data"
-"""Rows that the project wrote itself; every training run reads them beside the rows it is given."""
+"""Rows that come with the project; every training run reads them beside the rows it is given."""
 
 app = typer.Typer(
     help="Classifier models: what there is, training, measuring, and which one serves.", no_args_is_help=True

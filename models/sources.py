@@ -33,6 +33,11 @@ _KNOWN: Mapping[str, tuple[str, str, str]] = {
         "CC BY 4.0",
         "AILuminate v1.0 demo prompt set by MLCommons, CC BY 4.0; used for measuring only",
     ),
+    "python": (
+        "Documentation strings of Python 3.11's standard library",
+        "PSF-2.0",
+        "Copyright © 2001 Python Software Foundation; all rights reserved",
+    ),
     "sluice": ("Sluice's own plain rows", "Apache-2.0", ""),
 }
 

@@ -55,7 +55,7 @@ class TrainingConfig:
     )
     min_label_rows: int = 30
     held_share: float = 0.08
-    target_false_alarms: float = 0.006
+    target_false_alarms: float = 0.008
     threads: int = 1
 
     @classmethod

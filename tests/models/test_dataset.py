@@ -76,7 +76,7 @@ def test_balanced_caps_and_repeats():
 
 
 def test_own_rows():
-    """The rows that the project wrote itself can be read, are harmless in both languages, and do not repeat."""
+    """The rows that come with the project can be read, are harmless in both languages, and do not repeat."""
     rows = [row for path in OWN_ROWS.glob("*.jsonl") for row in read_rows(path)]
     assert {row.lang for row in rows} == {"zh", "en"}
     assert not any(row.unsafe for row in rows)

@@ -29,7 +29,7 @@ from gateway.store import Store, StoreError
 from gateway.workers import Job, Role, run_group
 from models.types import Classifier
 
-_log = logs.get_logger("gateway.app")
+_STORE_AWAY = "store unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,18 @@ class Services:
     upstream: UpstreamClient
 
     async def reasons(self) -> Sequence[str]:
-        """Why this process cannot do its work; empty where it can."""
+        """Why this process cannot do its work; empty where it can.
+
+        Everybody who reaches the port may ask, so the database's own words, with its address, stay in the log.
+        """
         found = [*self.moderator.problems, *self.recorder.problems]
         if not found:
             try:
                 await asyncio.to_thread(self.store.ping)
-            except StoreError as error:
-                found.append(f"store unavailable: {error}")
-        return found
+            except StoreError:
+                found.append(_STORE_AWAY)
+        short = (_STORE_AWAY if reason.startswith(_STORE_AWAY) else reason for reason in found)
+        return list(dict.fromkeys(short))
 
 
 def open_upstream(settings: Settings) -> UpstreamClient:

@@ -18,6 +18,7 @@ from models.types import Segment
 
 _LEAST_WEIGHT = 0.25
 _UNSURE_WEIGHT = 0.3  # sources label one fault a row: what else may be wrong with it was never asked
+_FOREIGN_CONTEXT = 0.25  # of the whole texts stand behind another row's text: context is read, it is not judged
 _SORTED_BATCHES = 40  # sorting by length within so many batches saves padding and keeps them mixed
 
 
@@ -53,6 +54,13 @@ def view(row: Row, whole_share: float, max_chars: int, rng: random.Random) -> tu
     return segment, (len(segment.text) + len(segment.context)) / len(text)
 
 
+def behind_another(segment: Segment, rows: Sequence[Row], rng: random.Random) -> Segment:
+    """Now and then put a text without context behind the end of another row's text."""
+    if segment.context or rng.random() >= _FOREIGN_CONTEXT:
+        return segment
+    return Segment(segment.text, rng.choice(rows).text[-MAX_CONTEXT_CHARS:])
+
+
 class Epoch:
     """Makes batches out of rows, the same ones for the same ``rng``."""
 
@@ -69,14 +77,16 @@ class Epoch:
         """Batches of ``size`` inputs, of about equal length within each."""
         ready: list[Batch] = []
         for start in range(0, len(rows), size * _SORTED_BATCHES):
-            chunk = [self._example(row, rng) for row in rows[start : start + size * _SORTED_BATCHES]]
+            part = rows[start : start + size * _SORTED_BATCHES]
+            chunk = [self._example(row, part, rng) for row in part]
             chunk.sort(key=lambda item: len(item.pair.ids))
             ready = [_batch(chunk[at : at + size]) for at in range(0, len(chunk), size)]
             rng.shuffle(ready)
             yield from ready
 
-    def _example(self, row: Row, rng: random.Random) -> _Example:
+    def _example(self, row: Row, others: Sequence[Row], rng: random.Random) -> _Example:
         segment, share = view(row, self._whole_share, self._max_tokens, rng)
+        segment = behind_another(segment, others, rng)
         text = encode(self._tokenizer, segment.text)[: self._max_tokens - 3]
         context = encode(self._tokenizer, segment.context) if segment.context else []
         targets, weights = truth(row, self._labels)

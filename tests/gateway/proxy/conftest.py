@@ -277,7 +277,7 @@ async def running(policy=None, *, rules=None, scorer=None, idle=5.0, **more):
     try:
         async with serving(app) as (server, port):
             plane.server, plane.port, plane.url = server, port, f"http://127.0.0.1:{port}"
-            async with httpx.AsyncClient(base_url=plane.url, timeout=10) as client:
+            async with httpx.AsyncClient(base_url=plane.url, timeout=30, limits=httpx.Limits()) as client:
                 plane.client = client
                 yield plane
     finally:

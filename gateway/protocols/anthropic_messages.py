@@ -145,11 +145,14 @@ class AnthropicMessages:
         if not _is_message(body):
             return None
         refusal = next(iter(blocked.values()))
-        header = {name: body[name] for name in ("id", "model") if is_identifier(body.get(name, 0))}
+        header: dict[str, Any] = {
+            name: value for name in ("id", "model") if isinstance(value := body.get(name), str) and is_identifier(value)
+        }
         usage = body.get("usage")
         if isinstance(usage, dict):
             header["usage"] = {name: value for name, value in usage.items() if type(value) is int}
-        return orjson.dumps(anthropic_shapes.refused(anthropic_shapes.message("", refusal, **header), refusal))
+        said = {**anthropic_shapes.message("", refusal), **header}
+        return orjson.dumps(anthropic_shapes.refused(said, refusal))
 
     def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
         """The API's error object."""

@@ -236,7 +236,11 @@ def _block_channel(kind: Any, spoken: str) -> str:
     """The channel of the texts in a block of this type."""
     if kind in ("thinking", "redacted_thinking"):
         return "reasoning"
-    if not isinstance(kind, str) or kind in ("text", "document", "search_result", "image", "compaction"):
+    if (
+        spoken == "tool"
+        or not isinstance(kind, str)
+        or kind in ("text", "document", "search_result", "image", "compaction")
+    ):
         return spoken
     return "tool" if kind.endswith(("tool_use", "tool_result")) else "other"
 

@@ -34,10 +34,10 @@ def event(name: str, **fields: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + orjson.dumps({"type": name, **fields}) + b"\n\n"
 
 
-def message(model: str, refusal: Refusal | None, **fields: Any) -> dict[str, Any]:
-    """A message of ours, empty but for ``fields``."""
+def message(model: str, refusal: Refusal) -> dict[str, Any]:
+    """A message of ours, still empty."""
     return {
-        "id": f"msg_{refusal.decision_id if refusal else 'sluice'}",
+        "id": f"msg_{refusal.decision_id}",
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -45,7 +45,6 @@ def message(model: str, refusal: Refusal | None, **fields: Any) -> dict[str, Any
         "stop_reason": None,
         "stop_sequence": None,
         "usage": {"input_tokens": 0, "output_tokens": 0},
-        **fields,
     }
 
 

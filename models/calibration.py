@@ -130,9 +130,8 @@ def calibrate(
         target: the share of benign rows that may be acted on.
         act_at: the score at which policy acts.
     """
-    # Unsafe rows of other labels say nothing of this one: sources label one fault a row.
-    kept = [truths[:, index] | benign for index in range(len(labels))]
-    fitted = [fit(logits[rows, index], truths[rows, index]) for index, rows in enumerate(kept)]
+    # Unsafe rows of other labels count as well: a score should say which fault it is, not only that there is one.
+    fitted = [fit(logits[:, index], truths[:, index]) for index in range(len(labels))]
     slopes, offsets = arrays(dict(zip(labels, fitted, strict=True)), labels)
     shifts = math.log(act_at / (1.0 - act_at)) - operating_points(logits * slopes + offsets, truths, benign, target)
     return {

@@ -64,8 +64,8 @@ def tiny_config():
     from models.training import TrainingConfig
 
     return TrainingConfig(
-        name="tiny", layers=1, width=32, heads=2, vocabulary=200, pair_buckets=256, max_tokens=32, epochs=6, batch=16,
-        learning_rate=5e-3, held_share=0.3, min_label_rows=10, target_false_alarms=0.02,
+        name="tiny", layers=1, width=32, heads=2, vocabulary=200, pair_buckets=256, max_tokens=32, epochs=8, batch=16,
+        learning_rate=1e-2, held_share=0.3, min_label_rows=10, target_false_alarms=0.02,
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Channels:
 
     def over(self, keys: Iterable[ChannelKey]) -> tuple[ChannelKey, ...]:
         """The API says that nothing more comes in these: the keys under which those that are open were reported."""
-        open_keys = [self._renamed.get(key, key) for key in keys]
+        open_keys = dict.fromkeys(self._renamed.get(key, key) for key in keys)
         found = tuple(key for key in open_keys if key in self._last)
         for key in found:
             self._close(key)

@@ -265,6 +265,9 @@ class Relay:
             texts.close(texts.channels.values())
 
     def _enqueue(self, frame: Frame, wants: Sequence[Want]) -> None:
+        if frame.repeats and any(want.again and want.end > want.channel.fed for want in wants):
+            msg = "a frame repeats what was not said"
+            raise ValueError(msg)
         self._queue.append(_Held(frame, wants))
         self.backlog += len(frame.raw)
         self._frame = None

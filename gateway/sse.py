@@ -18,6 +18,7 @@ _BOM = b"\xef\xbb\xbf"
 # it must be followed by something, except in CR CR: there the stream has shown that it ends lines with CR alone.
 _END = re.compile(rb"\n\n|\n\r\n|\n\r(?=[^\n])|\r\r")
 _BLANK = re.compile(rb"\n|\r\n|\r(?=[^\n])")
+_SILENT = (b"", b"id", b"retry")  # comments, and what steers the client
 # How far back a cut end may have begun: LF CR, waiting for LF.
 _LOOKBACK = 2
 
@@ -29,7 +30,8 @@ class FrameTooLarge(ValueError):  # noqa: N818 - named for what happened, as in 
 class SSEEvent(NamedTuple):
     """One event. ``data`` is ``None`` where it has no ``data`` line: comments, blank lines, a lone ``retry``.
 
-    ``complete`` is false for what an upstream left without its final blank line.
+    ``complete`` is false for what an upstream left without its final blank line, ``stray`` true where it has lines of
+    no known field: readers skip them, but those that only take ``data:`` off the lines that have it would not.
     """
 
     raw: bytes
@@ -37,6 +39,7 @@ class SSEEvent(NamedTuple):
     event: str = ""
     id: str | None = None
     complete: bool = True
+    stray: bool = False
 
 
 class SSEDecoder:
@@ -140,7 +143,7 @@ class SSEDecoder:
         elif raw[:6] == b"data: " and raw.find(b"\n") == len(raw) - 2 and (event := _one_line(raw)) is not None:
             return event
         data: list[bytes] = []
-        name, event_id = "", None
+        name, event_id, stray = "", None, False
         for line in text.splitlines():  # of bytes: splits at LF, CR and CRLF only
             field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
@@ -150,7 +153,9 @@ class SSEDecoder:
                 name = value.decode("utf-8", "replace")
             elif field == b"id" and b"\0" not in value:
                 event_id = value.decode("utf-8", "replace")
-        return SSEEvent(raw, b"\n".join(data) if data else None, name, event_id)
+            elif field not in _SILENT:
+                stray = True
+        return SSEEvent(raw, b"\n".join(data) if data else None, name, event_id, True, stray)
 
     def _check(self) -> None:
         if self._failed:
@@ -162,7 +167,7 @@ def _one_line(raw: bytes) -> SSEEvent | None:
     """The event of ``data: …`` LF LF, unless a CR cuts that line in two."""
     if b"\r" in raw:
         return None
-    return tuple.__new__(SSEEvent, (raw, raw[6:-2], "", None, True))  # a third of the time of SSEEvent(…)
+    return tuple.__new__(SSEEvent, (raw, raw[6:-2], "", None, True, False))  # a third of the time of SSEEvent(…)
 
 
 def replace_data(event_raw: bytes, data: bytes) -> bytes:
@@ -190,6 +195,8 @@ def replace_data(event_raw: bytes, data: bytes) -> bytes:
 
 class NDJSONDecoder:
     """Newline-delimited JSON: every line is one event. Lines end with LF (a CR before it belongs to the end)."""
+
+    idle = False  # lines are never compared with earlier ones
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._max = max_event
@@ -232,8 +239,13 @@ class NDJSONDecoder:
             raise FrameTooLarge(msg)
 
 
+def replace_line(line_raw: bytes, data: bytes) -> bytes:
+    """The line with its content replaced and its end as it was."""
+    return data + line_raw[len(line_raw.rstrip(b"\r\n")) :]
+
+
 def _line(raw: bytes) -> SSEEvent:
     return SSEEvent(raw, raw.rstrip(b"\r\n").strip(b" \t") or None)
 
 
-__all__ = ["MAX_EVENT", "FrameTooLarge", "NDJSONDecoder", "SSEDecoder", "SSEEvent", "replace_data"]
+__all__ = ["MAX_EVENT", "FrameTooLarge", "NDJSONDecoder", "SSEDecoder", "SSEEvent", "replace_data", "replace_line"]

@@ -1,4 +1,4 @@
-"""What the decoders of all APIs that stream server-sent events of JSON have in common.
+"""What the decoders of all APIs that stream JSON events have in common.
 
 A decoder says in ``_read`` what one parsed event is. Everything it does not understand becomes an UNKNOWN frame whose
 strings are all moderated, whatever went wrong: no shape of an event hides a text.
@@ -7,6 +7,7 @@ strings are all moderated, whatever went wrong: no shape of an event hides a tex
 from __future__ import annotations
 
 import re
+from typing import Protocol
 
 import orjson
 
@@ -42,14 +43,31 @@ class NotUnderstood(ValueError):  # noqa: N818 - named for what happened
     """A frame of a known API has a shape that its decoder does not know."""
 
 
-class EventStreamDecoder:
-    """Bytes to frames: framing, templates, arguments in fragments, texts that stand by themselves."""
+class Framing(Protocol):
+    """Bytes in any cut to the events of a stream, as ``gateway.sse`` does it."""
 
-    def __init__(self) -> None:
-        self._sse = SSEDecoder()
+    idle: bool
+
+    def feed(self, data: bytes) -> list[SSEEvent]:
+        """Take the next bytes and return the events that they complete."""
+
+    def finish(self) -> list[SSEEvent]:
+        """Say that no more bytes follow and return what was left."""
+
+
+class EventStreamDecoder:
+    """Bytes to frames: framing, templates, arguments in fragments, texts that stand by themselves.
+
+    Args:
+        framing: how events stand in the stream, where they are no server-sent events.
+    """
+
+    def __init__(self, framing: Framing | None = None) -> None:
+        self._sse: Framing = framing or SSEDecoder()
         self._channels = Channels()
         self._arguments: dict[ChannelKey, Arguments] = {}
-        self._texts = 0
+        self._texts: dict[int, int] = {}  # choice -> texts by themselves so far
+        self._repeated: dict[Path, str] = {}  # text beside the answer's own, as it was last read
         self._templates = Templates()
         # Of the frame being read:
         self._deltas: list[Delta] = []
@@ -93,6 +111,9 @@ class EventStreamDecoder:
 
     def _frame(self, event: SSEEvent) -> Frame:
         data = event.data
+        if event.stray or not is_identifier(event.event):
+            text = event.raw.decode("utf-8", "replace")
+            return Frame(event.raw, FrameKind.UNKNOWN, [self._isolated(WHOLE, "other", (), text)])
         if not data:
             return Frame(event.raw, FrameKind.PASS)
         self._deltas = []
@@ -141,8 +162,27 @@ class EventStreamDecoder:
 
     def _isolated(self, choice: int, channel: str, path: Path, text: str) -> Delta:
         """A text by itself; its key is used once."""
-        self._texts += 1
-        return Delta(ChannelKey(choice, channel, f"#{self._texts}"), path, text, 0, True)
+        number = self._texts[choice] = self._texts.get(choice, 0) + 1
+        return Delta(ChannelKey(choice, channel, f"#{number}"), path, text, 0, True)
+
+    def _read_repeated(self, choice: int, path: Path, value: Body) -> None:
+        """Every string of a field beside the text: each is a text by itself.
+
+        An identifier (a name, an address) is read once while it stays the same. Words are read in every frame: the
+        first may have been masked, and so must be the next.
+        """
+        if value is None or type(value) in (int, float, bool):
+            return
+        for at, text in jsontext.strings(value, path):
+            if self._is_label(at, text) or (self._repeated.get(at) == text and is_identifier(text)):
+                continue
+            if len(self._repeated) < 256:
+                self._repeated[at] = text
+            self._deltas.append(self._isolated(choice, "other", at, text))
+
+    def _is_label(self, path: Path, text: str) -> bool:  # noqa: ARG002 - an API's own
+        """Whether a text beside the answer's own is a word of the API's vocabulary, which nobody reads."""
+        return False
 
     def _all_isolated(self, body: Body, channel: str) -> list[Delta]:
         try:

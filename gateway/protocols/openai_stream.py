@@ -48,9 +48,9 @@ class OpenAIStreamDecoder(EventStreamDecoder):
         self._header: tuple[Any, ...] | None = None
         self._plain_header: tuple[Any, ...] | None = None  # the last header, where it held nothing to moderate
         self._shapes: dict[tuple[str, ...], tuple[str, ...]] = {}  # keys of a chunk -> those that are not known
-        self._repeated: dict[Path, str] = {}  # text outside the choices' deltas, as it was last read
         self._numbers: set[int] = set()  # choices seen
         self._ended: set[int] = set()
+        self._over: set[int] = set()  # those that the upstream ended itself
         self._usage_seen = False
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class OpenAIStreamDecoder(EventStreamDecoder):
         return super()._no_json(event, data)
 
     def _read_error(self, raw: bytes, body: Body) -> Frame:
-        if isinstance(body, dict) and body.get("error") is None and "choices" in body:
+        if isinstance(body, dict) and not body.get("error") and "choices" in body:
             body = {name: value for name, value in body.items() if name != "error"}  # "error": null in every chunk
             return self._frame(SSEEvent(raw, orjson.dumps(body)))
         return Frame(raw, FrameKind.ERROR, self._all_isolated(body, "error"), body)
@@ -118,13 +118,22 @@ class OpenAIStreamDecoder(EventStreamDecoder):
     def _number_and_read(self, position: int, choice: Body) -> int:
         number = choice.get("index")
         if type(number) is not int or number < 0:
+            if number is not None:  # whoever takes 1.0 for 1 would join other texts than we do
+                raise NotUnderstood
             number = position
         self._numbers.add(number)
+        said = len(self._deltas)
         self._read_choice(number, position, choice)
-        if choice.get("finish_reason"):
+        if number in self._over and len(self._deltas) > said:
+            raise NotUnderstood  # text behind the end that the API declared, joined by readers to what has left
+        reason = choice.get("finish_reason")
+        if reason and reason != "null":  # some servers write the word
+            if not is_identifier(reason) or isinstance(reason, dict | list):
+                self._read_repeated(number, ("choices", position, "finish_reason"), reason)
             self._finish_arguments(number)
             self._ends = (*self._ends, number)
             self._ended.add(number)
+            self._over.add(number)
         return number
 
     def _read_choice(self, number: int, position: int, choice: Body) -> None:
@@ -136,21 +145,8 @@ class OpenAIStreamDecoder(EventStreamDecoder):
             if not is_opaque(at[-1], text):
                 self._say(ChannelKey(number, "other", ".".join(map(str, (*at[:1], *at[2:])))), at, text)
 
-    def _read_repeated(self, choice: int, path: Path, value: Body) -> None:
-        """Every string of a field beside the text: each is a text by itself.
-
-        An identifier (a name, an address) is read once while it stays the same. Words are read in every frame: the
-        first may have been masked, and so must be the next.
-        """
-        if value is None or type(value) in (int, float, bool):
-            return
-        for at, text in jsontext.strings(value, path):
-            rating = text in _RATINGS and "content_filter" in "".join(map(str, path))
-            if rating or (self._repeated.get(at) == text and is_identifier(text)):
-                continue
-            if len(self._repeated) < 256:
-                self._repeated[at] = text
-            self._deltas.append(self._isolated(choice, "other", at, text))
+    def _is_label(self, path: Path, text: str) -> bool:
+        return text in _RATINGS and "content_filter" in "".join(map(str, path))
 
     # --- writing ---------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from gateway.protocols.anthropic_messages import AnthropicCountTokens, AnthropicMessages
 from gateway.protocols.generic_json import GenericJSON
+from gateway.protocols.ollama import Ollama
 from gateway.protocols.openai_chat import OpenAIChat
 from gateway.protocols.openai_completions import OpenAICompletions
 from gateway.protocols.types import ProtocolAdapter
@@ -26,6 +27,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], ProtocolAdapter], ...] = (
     (("completions",), _COMPLETIONS),
     (("v1", "messages", "count_tokens"), AnthropicCountTokens()),
     (("v1", "messages"), AnthropicMessages()),
+    (("api", "chat"), Ollama(chat=True)),
+    (("api", "generate"), Ollama(chat=False)),
 )
 _MAX_UNQUOTES = 5
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)

@@ -121,11 +121,16 @@ def edited(
             for key, path, text, start in frame.repeats
             if key.choice not in gone
         ]
+        over: set[int] = set()  # choices that were cut earlier in this frame
         for delta in frame.deltas:
-            start = offsets.get(delta.key, 0)
-            offsets[delta.key] = start + len(delta.text)
-            if delta.key.choice not in gone or number == ended[delta.key.choice]:
-                edits.append(Edit(delta.path, wanted[delta.key][start : start + len(delta.text) + delta.held]))
+            key = delta.key
+            start = offsets.get(key, 0)
+            offsets[key] = start + len(delta.text)
+            if key.choice not in gone or (number == ended[key.choice] and key.choice not in over):
+                text = wanted[key][start : start + len(delta.text) + delta.held]
+                edits.append(Edit(delta.path, text))
+                if key.choice in gone and len(wanted[key]) < start + len(delta.text) + delta.held:
+                    over.add(key.choice)
         out.append(decoder.edit(frame, edits, gone))
     return b"".join(out)
 
@@ -195,16 +200,17 @@ def _frame_of(frames: Sequence[Frame], key: ChannelKey, at: int) -> int:
 def check_refusals(adapter: ProtocolAdapter, view: RequestView, request: Body) -> None:
     """A refusal is an answer of this API: it reads back as the refusal text and ends."""
     error = json.loads(adapter.error(400, "no", "content_filter", REFUSAL))
-    assert error["error"]["sluice"]["decision_id"] == REFUSAL.decision_id
+    told = error if "sluice" in error else error["error"]
+    assert told["sluice"]["decision_id"] == REFUSAL.decision_id
     assert REFUSAL.message.encode() not in adapter.error(502, "bad gateway", "upstream_unreachable")
     refused = adapter.refusal(view, request, REFUSAL)
     if refused is None:
         return
     status, content_type, body = refused
     assert status == 200
-    if content_type == "text/event-stream":
-        frames = read(adapter.open_stream(view, request), [body])
-        assert frames[-1].kind is FrameKind.END
+    if view.stream:
+        frames = read(adapter.open_stream(view, request, content_type), [body])
+        assert frames[-1].kind is FrameKind.END or frames[-1].ends
         assert {choice for frame in frames for choice in frame.ends} == set(range(view.choices))
         said = [text for key, text in texts(frames).items() if key.channel == "content"]
     else:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.protocols.anthropic_messages import AnthropicMessages
 from gateway.protocols.generic_json import GenericJSON
+from gateway.protocols.ollama import Ollama
 from gateway.protocols.openai_chat import OpenAIChat
 from gateway.protocols.openai_completions import OpenAICompletions
 from gateway.protocols.testing import check_adapter, check_same, read
@@ -18,6 +19,8 @@ ADAPTERS = {
         AnthropicMessages(),
         {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
     ),
+    "ollama_chat": (Ollama(chat=True), {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
+    "ollama_generate": (Ollama(chat=False), {"model": "m", "prompt": "hi"}),
     "openai_chat": (OpenAIChat(), {"model": "demo-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}),
     "openai_completions": (OpenAICompletions(), {"model": "demo-1", "prompt": "hi", "stream": True}),
     "generic": (GenericJSON(), {"q": "hi", "stream": True}),

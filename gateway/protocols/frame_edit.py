@@ -19,12 +19,25 @@ def edit_text(frame: Frame, edits: Sequence[Edit], ended: Collection[int]) -> by
     text = edits[0].text if edits else ("" if WHOLE in ended else frame.deltas[0].text)
     if text == frame.deltas[0].text:
         return frame.raw
-    return replace_data(frame.raw, text.encode()) if text else b""
+    return retold(frame, text) if text else b""
+
+
+def retold(frame: Frame, text: str) -> bytes:
+    """A frame that is one text, with that text replaced: its data, or all of it where it is no event."""
+    is_event = frame.raw.lstrip(b"\xef\xbb\xbf").startswith((b"data", b"event", b"id", b"retry", b":"))
+    if is_event and frame.deltas[0].text != frame.raw.decode("utf-8", "replace"):
+        return replace_data(frame.raw, text.encode())
+    return text.encode() + frame.raw[len(frame.raw.rstrip(b"\r\n")) :]
 
 
 def changing(frame: Frame, edits: Sequence[Edit], pieces: Pieces) -> list[Edit]:
     """The edits that change what stands in the frame."""
-    return [edit for edit in edits if edit.path and _changes(frame, edit, pieces)]
+    return [edit for edit in edits if stands(frame, edit.path) and _changes(frame, edit, pieces)]
+
+
+def stands(frame: Frame, path: Path) -> bool:
+    """Whether anything stands at a path: the empty one is the whole of a JSON string, else nowhere."""
+    return bool(path) or isinstance(frame.body, str)
 
 
 def mapped(edits: Sequence[Edit], pieces: Pieces) -> list[Edit]:
@@ -40,8 +53,10 @@ def mapped(edits: Sequence[Edit], pieces: Pieces) -> list[Edit]:
 def _changes(frame: Frame, edit: Edit, pieces: Pieces) -> bool:
     piece = pieces.get(edit.path) if pieces else None
     if piece is None:
-        return all(delta.path != edit.path or delta.text != edit.text for delta in frame.deltas)
+        return all(delta.path != edit.path or delta.text != edit.text for delta in frame.deltas) and all(
+            repeat.path != edit.path or repeat.text != edit.text for repeat in frame.repeats
+        )
     return bool(piece.text + (piece.tail or "" if piece.held else "") != edit.text)
 
 
-__all__ = ["Pieces", "changing", "edit_text", "mapped"]
+__all__ = ["Pieces", "changing", "edit_text", "mapped", "retold", "stands"]

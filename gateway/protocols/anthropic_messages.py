@@ -9,16 +9,14 @@ import orjson
 
 from gateway.protocols import anthropic_shapes, jsontext
 from gateway.protocols.about import ApiInfo
-from gateway.protocols.anthropic_places import Places
+from gateway.protocols.anthropic_places import Places, unsigned
 from gateway.protocols.anthropic_stream import AnthropicStreamDecoder
 from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.types import (
-    KEY,
     WHOLE,
     Body,
     Coverage,
     Edit,
-    Path,
     Refusal,
     RequestView,
     ResponseView,
@@ -109,12 +107,7 @@ class AnthropicMessages:
     def edit(self, body: Body, edits: Sequence[Edit]) -> bytes:
         """The body with these texts replaced; an edited thinking block loses its signature."""
         edited = jsontext.replace(body, edits)
-        signed = [
-            Edit((*edit.path[:-1], "signature"), "")
-            for edit in edits
-            if edit.path[-1:] == ("thinking",) and KEY not in edit.path and _is_signed(body, edit.path[:-1])
-        ]
-        return orjson.dumps(jsontext.replace(edited, signed))
+        return orjson.dumps(jsontext.replace(edited, unsigned(body, edits)))
 
     # --- refusals --------------------------------------------------------------------------------------------------
 
@@ -180,10 +173,6 @@ def _loose(body: Body, choice: int) -> list[TextPart]:
 
 def _is_message(body: Body) -> bool:
     return isinstance(body, dict) and isinstance(body.get("content"), list)
-
-
-def _is_signed(body: Body, path: Path) -> bool:
-    return isinstance(jsontext.get(body, path).get("signature"), str)
 
 
 def _is_person(key: str, text: Any) -> bool:

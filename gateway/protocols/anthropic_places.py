@@ -7,12 +7,12 @@ of the API. Only ids, the API's own vocabulary, signatures and base64 media are 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.protocols import jsontext
 from gateway.protocols.event_stream import is_identifier
-from gateway.protocols.types import KEY, Body, Path, TextPart
+from gateway.protocols.types import KEY, Body, Edit, Path, TextPart
 
 _ROLES: Mapping[object, str] = {"user": "content", "assistant": "content", "system": "system"}
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
@@ -232,6 +232,17 @@ def is_text(block: Body) -> bool:
     return isinstance(block, dict) and block.get("type", "text") == "text" and isinstance(block.get("text"), str)
 
 
+def unsigned(body: Body, edits: Sequence[Edit]) -> list[Edit]:
+    """The edits that take the signatures from the thinking blocks that these edits change: they signed other words."""
+    return [
+        Edit((*edit.path[:-1], "signature"), "")
+        for edit in edits
+        if edit.path[-1:] == ("thinking",)
+        and KEY not in edit.path
+        and isinstance(jsontext.get(body, edit.path[:-1]).get("signature"), str)
+    ]
+
+
 def _block_channel(kind: Any, spoken: str) -> str:
     """The channel of the texts in a block of this type."""
     if kind in ("thinking", "redacted_thinking"):
@@ -245,4 +256,4 @@ def _block_channel(kind: Any, spoken: str) -> str:
     return "tool" if kind.endswith(("tool_use", "tool_result")) else "other"
 
 
-__all__ = ["Places", "is_text"]
+__all__ = ["Places", "is_text", "unsigned"]

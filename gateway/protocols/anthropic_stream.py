@@ -13,9 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import orjson
 
 from gateway.protocols import anthropic_shapes, jsontext
-from gateway.protocols.anthropic_places import Places
+from gateway.protocols.anthropic_places import Places, unsigned
 from gateway.protocols.event_stream import EventStreamDecoder, NotUnderstood, is_identifier, is_opaque
-from gateway.protocols.frame_edit import Pieces, changing, edit_text, mapped
+from gateway.protocols.frame_edit import Pieces, changing, edit_text, mapped, stands
 from gateway.protocols.templates import Template, lazy_body
 from gateway.protocols.types import (
     Body,
@@ -33,9 +33,12 @@ from gateway.sse import SSEEvent, replace_data
 _CONTENT = ChannelKey(0, "content")
 _TEXT_PATH: Path = ("delta", "text")
 _THINKING_PATH: Path = ("delta", "thinking")
+_THINKING_PATHS = (_THINKING_PATH, ("content_block", "thinking"))
 _PLAIN_PATHS = (_TEXT_PATH, _THINKING_PATH)
-_TOP_OF_OTHERS = frozenset(("type", "message"))
+_TYPE = frozenset(("type",))
+# Fields of an event that its reader has read; every other is text.
 _TOP = {
+    "message_start": frozenset(("type", "message")),
     "content_block_delta": frozenset(("type", "index", "delta")),
     "content_block_start": frozenset(("type", "index", "content_block")),
     "content_block_stop": frozenset(("type", "index")),
@@ -114,7 +117,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
             raise NotUnderstood
         self._closes = ()
         read(self, body)
-        known = _TOP.get(kind, _TOP_OF_OTHERS)
+        known = _TOP.get(kind, _TYPE)
         if not known.issuperset(body):
             self._isolate(body, {name: value for name, value in body.items() if name not in known}, ())
         deltas = self._deltas
@@ -278,23 +281,21 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         changes = changing(frame, edits, note.pieces)
         if not ended:
             return self._edited(frame, changes, note.pieces) if changes else frame.raw
-        kept = {edit.path for edit in edits if edit.text and edit.path}
-        if not kept or frame.body.get("type") in _DROPPED:
+        kept = {edit.path for edit in edits if edit.text and stands(frame, edit.path)}
+        if not kept or (isinstance(frame.body, dict) and frame.body.get("type") in _DROPPED):
             return b""
         self._cut = note.after
-        gone = [Edit(delta.path, "") for delta in frame.deltas if delta.path and delta.path not in kept]
+        gone = [Edit(delta.path, "") for delta in frame.deltas if stands(frame, delta.path) and delta.path not in kept]
         return self._edited(frame, [*changes, *gone], note.pieces)
 
     def _edited(self, frame: Frame, changes: Sequence[Edit], pieces: Pieces) -> bytes:
         body = jsontext.replace(frame.body, mapped(changes, pieces))
-        if any(edit.path[-1] == "thinking" for edit in changes):
-            index = body.get("index")
+        body = jsontext.replace(body, unsigned(frame.body, changes))
+        if frame.kind is FrameKind.DATA and any(edit.path in _THINKING_PATHS for edit in changes):
+            index = body["index"]
             self._altered.add(index)
             for signature in self._signatures.get(index, ()):
                 _withhold_signature(signature)
-            block = body.get("content_block")
-            if isinstance(block, dict) and block.get("signature"):
-                body = {**body, "content_block": {**block, "signature": ""}}
         return replace_data(frame.raw, orjson.dumps(body))
 
     def ends_before(self, frame: Frame) -> None:

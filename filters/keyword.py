@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from filters.keyword_index import NO_GAPS, PLAIN, Index
+from filters.compilation import compile_index
+from filters.keyword_index import NO_PHRASE, Index
 from filters.lexicon import Lexicon
 from filters.normalise import DROPPED, IGNORABLE, Folder, kept_offsets
 from filters.surroundings import Context
@@ -23,19 +24,19 @@ _TIDY = 2048
 class KeywordFilter:
     """All terms of a lexicon, with their conditions."""
 
-    __slots__ = ("_index",)
+    __slots__ = ("index",)
 
-    def __init__(self, lexicon: Lexicon) -> None:
-        self._index = Index(lexicon)
+    def __init__(self, index: Index) -> None:
+        self.index = index
 
     def open(self) -> Scanner:
         """Start scanning a new text."""
-        return KeywordScanner(self._index)
+        return KeywordScanner(self.index)
 
 
 def build_filters(lexicon: Lexicon) -> tuple[Filter, ...]:
     """The filters of a lexicon. One does all, so that a chunk is folded and scanned once."""
-    return (KeywordFilter(lexicon),)
+    return (KeywordFilter(compile_index(lexicon)),)
 
 
 class KeywordScanner:
@@ -98,23 +99,23 @@ class KeywordScanner:
         context, index = self._context, self._index
         begin = context.total - len(marked)
         offsets = kept_offsets(marked, begin)
+        lengths, phrases = index.keys.lengths, index.keys.phrases
         characters = after = 0
         for last_byte, key in hits:
             upto = last_byte + 1 - self._bytes
             characters += _characters(kept[after:upto])
             after = upto
             end = offsets[characters - 1] + 1
-            length = index.lengths[key]
+            length = lengths[key]
             start = offsets[characters - length] if characters >= length else _back(context, begin, length - characters)
-            if key in index.phrase_of:
-                context.companions.append((start, end, index.phrase_of[key]))
-            owners = index.terms_of[key]
-            for term in (owners,) if isinstance(owners, int) else owners:
+            if phrases[key] != NO_PHRASE:
+                context.companions.append((start, end, phrases[key]))
+            for term in index.owners(key):
                 self._take_hit(start, end, length, term)
 
     def _take_hit(self, start: int, end: int, length: int, term: int) -> None:
-        condition = self._index.conditions.get(term, PLAIN)
-        native = self._index.native.get(term, NO_GAPS)
+        condition = self._index.condition(term)
+        native = self._index.native(term)
         noisy = end - start != length and self._is_noisy(start, end, native)
         checks = checks_of(condition, noisy=noisy)
         if not checks:
@@ -134,8 +135,8 @@ class KeywordScanner:
 
     def _match(self, start: int, end: int, term: int) -> Match:
         index = self._index
-        source = Source.TOKENISED if term in index.conditions else Source.KEYWORD
-        return Match(Span(start, end), index.categories[term], source, index.rules[term], action=index.actions[term])
+        source = Source.TOKENISED if index.terms.conditions[term] else Source.KEYWORD
+        return Match(Span(start, end), index.category(term), source, index.rule(term), action=index.action(term))
 
     # --- what is certain, and what has to wait -------------------------------------------------------------------
 

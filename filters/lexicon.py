@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -80,6 +81,11 @@ class Lexicon:
     def merged(self, terms: Iterable[Term]) -> Lexicon:
         """A lexicon of these terms and the given ones, which win where both have a spelling and category."""
         return Lexicon([*self, *terms])
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Category code -> how many terms it has."""
+        return Counter(category for _, category in self._terms)
 
     def __len__(self) -> int:
         return len(self._terms)

@@ -270,6 +270,24 @@ def fold_term(term: str) -> FoldedTerm:
     return FoldedTerm(text, frozenset(gaps), unmatchable, _others(term, text))
 
 
+def fold_plain(terms: Sequence[str]) -> list[str | None]:
+    """Fold many terms at once, which is much cheaper than one by one.
+
+    Returns:
+        For each term its folded text where :func:`fold_term` would give that and nothing else; ``None`` for the others.
+    """
+    whole = "".join(terms).translate(_TABLE)  # marking keeps lengths
+    special = _SEVERAL_SPELLINGS("".join(terms)) or _RARE.search(whole)
+    folded: list[str | None] = []
+    at = 0
+    for term in terms:
+        marked = whole[at : at + len(term)]
+        at += len(term)
+        plain = marked.isalnum() and not (special and (_SEVERAL_SPELLINGS(term) or _RARE.search(marked)))
+        folded.append(marked if plain else None)
+    return folded
+
+
 _SEVERAL_SPELLINGS = re.compile("[\u0370-\u03ff\u1f00-\u1fff\uac00-\ud7a3]").search
 
 

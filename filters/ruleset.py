@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from filters import taxonomy
 from filters.classifier import ClassifierFilter
+from filters.compiled import CompiledLexicon
 from filters.keyword import build_filters
 from filters.lexicon import Lexicon
 from filters.policy import Policy
@@ -30,7 +31,7 @@ class Ruleset:
     def __init__(
         self,
         policy: Policy,
-        lexicon: Lexicon,
+        lexicon: Lexicon | CompiledLexicon,
         model_version: str | None = None,
         labels: Sequence[str] = (),
         *,
@@ -48,7 +49,7 @@ class Ruleset:
         self.model_version = model_version
         self.labels = tuple(labels)
         self.version = hashlib.sha256(f"{policy.version}\n{lexicon.version}".encode()).hexdigest()[:16]
-        self.filters: tuple[Filter, ...] = build_filters(lexicon) if filters is None else tuple(filters)
+        self.filters: tuple[Filter, ...] = _filters(lexicon) if filters is None else tuple(filters)
         self._classifiers: dict[tuple[str, Direction], ClassifierFilter | None] = {}
 
     def classifier(self, policy: Policy, direction: Direction) -> ClassifierFilter | None:
@@ -90,6 +91,10 @@ class Ruleset:
         while questions and scorer is not None:
             questions += _questions(_answer(stream, questions.pop(0), scorer))
         return stream.decision()
+
+
+def _filters(lexicon: Lexicon | CompiledLexicon) -> tuple[Filter, ...]:
+    return lexicon.filters if isinstance(lexicon, CompiledLexicon) else build_filters(lexicon)
 
 
 def _questions(events: Sequence[Event]) -> list[ScoreNeeded]:

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from filters import taxonomy
-from filters.lexicon import COLUMNS, READERS, Lexicon, Term, TermError, parse_term, write_jsonl
+from filters.lexicon import COLUMNS, READERS, Term, TermError, parse_term, write_jsonl
 from gateway.admin.access import Admin, Reader
 from gateway.admin.bodies import media_type, read_text
 from gateway.admin.errors import ApiError
@@ -86,10 +86,7 @@ def delete_term(parts: PartsOf, identity: Admin, term_id: Annotated[str, Path(ma
 def get_coverage(parts: PartsOf, _: Reader) -> JSONResponse:
     """How many terms each category has: imported, and in force together with the shipped ones."""
     imported = parts.store.terms.count_by_category()
-    lexicon = parts.moderator.current.lexicon
-    active: dict[str, int] = {}
-    for term in lexicon if isinstance(lexicon, Lexicon) else ():
-        active[term.category] = active.get(term.category, 0) + 1
+    active = parts.moderator.current.lexicon.counts
     items = [
         {
             "code": code,

@@ -76,6 +76,14 @@ def test_the_watermark_stands_at_the_longest_live_tail(terms, chunks, watermarks
     assert transcript(filter_of(*terms), *chunks) == watermarks
 
 
+def test_a_companion_that_begins_a_term_is_held_back():
+    """A companion phrase that is also the beginning of a term stays back until the term can no longer follow."""
+    subject = filter_of(Term("冰冰", "A1.d", with_=("冰", "吸"), within="sentence"))
+    scanner = subject.open()
+    assert (list(scanner.feed("冰")), scanner.watermark) == ([], 0)
+    assert [match.span.start for match in scanner.feed("冰")] == [0]
+
+
 def test_companions_hold_nothing_back_by_themselves():
     """A companion phrase that has begun is no term, so its characters may leave."""
     subject = filter_of(Term("冰", "A1.h", with_=("吸食了",), within="sentence"))

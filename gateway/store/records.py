@@ -25,6 +25,18 @@ def new_id() -> str:
     return str(UUID(int=value))
 
 
+def new_ids(count: int) -> list[str]:
+    """Many new ids, in their order, as if one had been made after the other."""
+    first = new_id()
+    start = int(first[:8] + first[9:13] + first[15:18], 16)  # the time, and the fraction after the version
+    randoms = memoryview(os.urandom(8 * count)).cast("Q")
+    texts = (
+        f"{start + at:015x}{random & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000:016x}"
+        for at, random in enumerate(randoms)
+    )
+    return [f"{t[:8]}-{t[8:12]}-7{t[12:15]}-{t[15:19]}-{t[19:]}" for t in texts]
+
+
 def now_utc() -> datetime:
     """The time, aware and in UTC, as every record carries it."""
     return datetime.now(UTC)

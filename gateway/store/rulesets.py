@@ -20,4 +20,6 @@ class Rulesets:
     def bump(self) -> int:
         """Make every worker read policy and terms again. Returns the new revision."""
         with self._database.write() as connection:
-            return counters.advance(connection, counters.RULESETS)
+            revision = counters.advance(connection, counters.RULESETS)
+            counters.draw(connection, counters.EDITION)
+        return revision

@@ -19,7 +19,7 @@ from gateway.store import counters
 from gateway.store.bulk import Bulk
 from gateway.store.database import Database
 from gateway.store.errors import CursorError
-from gateway.store.records import new_id, now_utc
+from gateway.store.records import new_ids, now_utc
 from gateway.store.tables import terms
 
 MAX_LIMIT = 1000
@@ -27,6 +27,8 @@ IMPORT_S = 120.0
 
 _NAMES = [column.name for column in terms.columns]
 _ACTIONS: Mapping[str, Action | None] = {"": None} | {action.label: action for action in Action}
+_ACTION_NAMES = {action: label for label, action in _ACTIONS.items()}
+_MODE_NAMES = {mode: mode.value for mode in MatchMode}
 _MODES = {mode.value: mode for mode in MatchMode}
 
 
@@ -67,7 +69,7 @@ class Terms:
         rows = _rows(items)
         with self._database.write(statement_s=IMPORT_S) as connection:
             self._upsert.run(connection, rows)
-            return counters.advance(connection, counters.RULESETS)
+            return _changed(connection)
 
     def replace(self, items: Iterable[Term]) -> int:
         """As ``upsert``, instead of everything imported before."""
@@ -75,14 +77,14 @@ class Terms:
         with self._database.write(statement_s=IMPORT_S) as connection:
             connection.execute(delete(terms))
             self._upsert.run(connection, rows)
-            return counters.advance(connection, counters.RULESETS)
+            return _changed(connection)
 
     def delete(self, term_id: str) -> bool:
         """Delete one term; whether there was one of this id."""
         with self._database.write() as connection:
             if connection.execute(delete(terms).where(terms.c.id == term_id)).rowcount == 0:
                 return False
-            counters.advance(connection, counters.RULESETS)
+            _changed(connection)
         return True
 
     def get(self, term_id: str) -> TermRecord | None:
@@ -135,10 +137,17 @@ class Terms:
         with self._database.read() as connection:
             return self._read_all(connection)
 
-    def snapshot(self) -> tuple[int, Sequence[Term]]:
-        """The ruleset revision and every term as of it."""
+    def edition(self) -> int:
+        """A number that is another one after every change of the terms, also when an old database is restored."""
         with self._database.read() as connection:
-            return counters.current(connection, counters.RULESETS), self._read_all(connection)
+            return counters.drawn(connection, counters.EDITION)
+
+    def snapshot(self) -> tuple[int, Sequence[Term]]:
+        """The edition and every term of it."""
+        with self._database.read() as connection:
+            if not self._database.sqlite:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            return counters.drawn(connection, counters.EDITION), self._read_all(connection)
 
     def _read_all(self, connection: Connection) -> Sequence[Term]:
         names = ", ".join(f'"{name}"' for name in _NAMES[1:-1])
@@ -151,22 +160,29 @@ class Terms:
             cursor.close()
 
 
+def _changed(connection: Connection) -> int:
+    revision = counters.advance(connection, counters.RULESETS)
+    counters.draw(connection, counters.EDITION)
+    return revision
+
+
 def _rows(items: Iterable[Term]) -> list[dict[str, Any]]:
     moment = now_utc()
+    unique = {(item.term, item.category): item for item in items}
     return [
         {
-            "id": new_id(),
+            "id": term_id,
             "term": item.term,
             "category": item.category,
-            "action": "" if item.action is None else item.action.label,
-            "match": item.match.value,
+            "action": _ACTION_NAMES[item.action],
+            "match": _MODE_NAMES[item.match],
             "unless": _write_phrases(item.unless),
             "with": _write_phrases(item.with_),
             "within": "" if item.within is None else str(item.within),
             "note": item.note,
             "imported_at": moment,
         }
-        for item in items
+        for term_id, item in zip(new_ids(len(unique)), unique.values(), strict=True)
     ]
 
 

@@ -54,6 +54,7 @@ class Position(NamedTuple):
     started: bool = False  # has had message_start
     open: tuple[int, ...] = ()  # numbers of the blocks that it was not told the end of
     following: int = 0  # the number that the next block gets
+    output_tokens: int = 0  # as it was told last
 
 
 class _Note:
@@ -84,7 +85,6 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         self._keys: dict[int, set[ChannelKey]] = {}  # open block -> its texts, save the message's own
         self._signatures: dict[int, list[Frame]] = {}  # thinking block -> the frames that sign it
         self._altered: set[int] = set()  # thinking blocks that are not as they were signed
-        self._output_tokens = 0
         self._over = False  # refused
         # Of the frame being read:
         self._closes: tuple[ChannelKey, ...] = ()
@@ -154,8 +154,8 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         self._isolate(body, {name: value for name, value in message.items() if name != "content"}, ("message",))
         if isinstance(model := message.get("model"), str) and is_identifier(model):
             self._model = model
-        self._count(message.get("usage"))
         self._position = Position(started=True, following=len(content))
+        self._count(message.get("usage"))
 
     def _read_end(self, body: Body) -> None:
         """``message_delta``: why the message ends. Its strings are read with those of the whole event."""
@@ -167,7 +167,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
     def _count(self, usage: Body) -> None:
         tokens = usage.get("output_tokens") if isinstance(usage, dict) else None
         if type(tokens) is int:
-            self._output_tokens = tokens
+            self._position = self._position._replace(output_tokens=tokens)
 
     def _open_block(self, body: Body) -> None:
         """``content_block_start``: a block's kind, and of most all that they say."""
@@ -187,7 +187,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         places.block(block, path, "content")
         self._take(places)
         position = self._position
-        self._position = Position(position.started, (*position.open, index), max(position.following, index + 1))
+        self._position = position._replace(open=(*position.open, index), following=max(position.following, index + 1))
 
     def _close_block(self, body: Body) -> None:
         """``content_block_stop``."""
@@ -198,8 +198,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         if key in self._arguments and (text := self._arguments.pop(key).finish()):
             self._deltas.append(Delta(self._channels.speak(key), (), text))
         position = self._position
-        still_open = tuple(number for number in position.open if number != index)
-        self._position = Position(position.started, still_open, position.following)
+        self._position = position._replace(open=tuple(number for number in position.open if number != index))
         self._closes = self._channels.over(self._keys.pop(index, ()))
 
     def _read_delta(self, body: Body) -> None:
@@ -307,8 +306,8 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         self._over = True
         position = self._position if self._cut is None else self._cut
         start = b"" if position.started else self._start(refusal)
-        end = anthropic_shapes.refusal_events(position.open, position.following, self._output_tokens, refusal.message)
-        return start + end
+        _, still_open, number, tokens = position
+        return start + anthropic_shapes.refusal_events(still_open, number, tokens, refusal.message)
 
     def _start(self, refusal: Refusal) -> bytes:
         return anthropic_shapes.event("message_start", message=anthropic_shapes.message(self._model, refusal))

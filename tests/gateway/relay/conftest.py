@@ -103,11 +103,11 @@ def end(choice=0):
     return chunk((choice, {}), finish="stop")
 
 
-def play(policy=None, *, n=1, rules=None, max_backlog=None, open_text=None):
-    """Open a relay on a chat request for ``n`` choices."""
+def play(policy=None, *, n=1, rules=None, max_backlog=None, open_text=None, path="/v1/chat/completions"):
+    """Open a relay on a request for ``n`` choices to the API at this path, chat unless told."""
     parsed = Policy.parse({"version": 1, **(policy or {})})
     rules = rules or Ruleset(parsed, Lexicon(TERMS))
-    adapter = adapter_for("POST", "/v1/chat/completions")
+    adapter = adapter_for("POST", path)
     body = {"model": "m", "messages": [{"role": "user", "content": "问"}], "stream": True, "n": n}
     request = adapter.read_request(body)
     more = {"max_backlog": max_backlog} if max_backlog else {}

@@ -12,8 +12,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from gateway.protocols.types import Edit, Path
 
-_BOUNDARY = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
-_CHARSET = re.compile(r'charset="?([\w.:-]+)"?', re.IGNORECASE)
+_BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([\w.:-]+)"?', re.IGNORECASE)
+_CHARSETS = frozenset(
+    ("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "gbk", "gb2312", "gb18030", "big5")
+)
 _NAME = re.compile(r'(?<![\w*])(name|filename)="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 MAX_FIELDS = 1000
 
@@ -114,20 +117,9 @@ def read_text(raw: bytes, content_type: str) -> PlainText:
     Raises:
         Unreadable: it is not text in that charset, or the charset is none of those that write ASCII as ASCII.
     """
-    match = _CHARSET.search(content_type)
-    charset = match.group(1).lower() if match else "utf-8"
-    if charset not in (
-        "utf-8",
-        "utf8",
-        "us-ascii",
-        "ascii",
-        "iso-8859-1",
-        "latin-1",
-        "gbk",
-        "gb2312",
-        "gb18030",
-        "big5",
-    ):
+    named = _CHARSET.findall(content_type)
+    charset = named[0].lower() if named else "utf-8"
+    if content_type.lower().count("charset") != len(named) or len(named) > 1 or charset not in _CHARSETS:
         msg = "a charset that is not read"
         raise Unreadable(msg)
     try:
@@ -164,8 +156,8 @@ def read_multipart(raw: bytes, content_type: str) -> Multipart:
         Unreadable: anything unusual.
     """
     match = _BOUNDARY.search(content_type)
-    if match is None:
-        msg = "a multipart body without a boundary"
+    if match is None or content_type.lower().count("boundary") != 1 + match.group().lower().count("boundary", 9):
+        msg = "a multipart body without a boundary, or with several"
         raise Unreadable(msg)
     boundary = (match.group(1) or match.group(2)).encode()
     mark = b"\r\n--" + boundary

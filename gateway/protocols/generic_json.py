@@ -24,8 +24,9 @@ from gateway.protocols.types import (
     TextPart,
 )
 
+_FORM = "application/x-www-form-urlencoded"
+_NO_JSON = object()
 _DOCUMENTS = (bodies.PlainText, bodies.Form, bodies.Multipart)
-_JSON_STARTS = (b"{", b"[", b'"')
 
 
 ABOUT = ApiInfo(
@@ -47,26 +48,26 @@ class GenericJSON:
     def read_body(self, raw: bytes, content_type: str, *, strict: bool) -> Body:
         """Parse JSON wherever the bytes are JSON, whatever they are declared as; else text and forms.
 
-        A body that is declared as text but parses as JSON would be read as such by many servers, so its escapes must
-        not hide anything: it is read as JSON, and what it says twice is an error.
+        A body that is declared as text or a form but parses as JSON would be read as such by many servers, so its
+        escapes must not hide anything: it is read as JSON, and what it says twice is an error.
         """
         if not raw:
             return None
         kind = content_type.partition(";")[0].strip().lower()
-        if kind.endswith(("json", "+json")) or kind == "text/json":
+        if kind.endswith("json"):
+            jsontext.refuse_charset(raw, content_type)
             return jsontext.read_json(raw)
-        if kind == "application/x-www-form-urlencoded":
+        if raw.lstrip(b" \t\r\n")[:1] in jsontext.JSON_STARTS:
+            body = _undeclared_json(raw, content_type, strict=strict)
+            if body is not _NO_JSON:
+                return body
+        if jsontext.is_nearly_json(raw) or "," in kind:
+            msg = "nearly JSON, or of two content types"
+            raise bodies.Unreadable(msg)
+        if kind == _FORM:
             return bodies.read_form(raw)
         if kind == "multipart/form-data":
             return bodies.read_multipart(raw, content_type)
-        if raw.lstrip(b" \t\r\n")[:1] in _JSON_STARTS:
-            try:
-                return jsontext.read_json(raw)
-            except jsontext.AmbiguousJSON:
-                if strict:
-                    raise
-            except jsontext.InvalidJSON:
-                pass  # text that begins like JSON
         if kind and not _is_text(kind):
             msg = "neither text nor JSON"
             raise bodies.Unreadable(msg)
@@ -131,6 +132,23 @@ class GenericJSON:
     def error(self, status: int, message: str, code: str, refusal: Refusal | None = None) -> bytes:
         """OpenAI's error object, for want of the API's own."""
         return error_body(status, message, code, refusal)
+
+
+def _undeclared_json(raw: bytes, content_type: str, *, strict: bool) -> Body:
+    """What a body says that is declared as something else and yet is JSON; ``_NO_JSON`` where it is none."""
+    try:
+        body = jsontext.read_json(raw)
+        jsontext.refuse_charset(raw, content_type)
+    except jsontext.AmbiguousJSON:
+        if strict:
+            raise
+        return _NO_JSON
+    except jsontext.InvalidJSON:
+        return _NO_JSON  # text that begins like JSON
+    if _FORM in content_type.lower() and b"%" in raw:
+        msg = "it is JSON, and a form with other texts"
+        raise jsontext.AmbiguousJSON(msg)
+    return body
 
 
 def _is_text(kind: str) -> bool:

@@ -14,6 +14,7 @@ import orjson
 from gateway.protocols import jsontext
 from gateway.protocols.channels import Channels, TooManyChannels
 from gateway.protocols.event_stream import is_identifier
+from gateway.protocols.frame_edit import retold
 from gateway.protocols.openai_shapes import error_body, error_event
 from gateway.protocols.types import (
     KEY,
@@ -70,6 +71,8 @@ class GenericStreamDecoder:
 
     def _frame(self, event: SSEEvent) -> Frame:
         data = event.data
+        if event.stray or not is_identifier(event.event):
+            return Frame(event.raw, FrameKind.UNKNOWN, self._whole(event.raw.decode("utf-8", "replace")))
         if not data or not data.strip():
             return Frame(event.raw, FrameKind.PASS)
         try:
@@ -91,9 +94,16 @@ class GenericStreamDecoder:
             text = data.decode()
         except UnicodeDecodeError:
             return Frame(event.raw, FrameKind.UNKNOWN)
+        if jsontext.is_nearly_json(data):
+            return Frame(event.raw, FrameKind.UNKNOWN, self._whole(text))
         delta = Delta(self._channels.speak(ChannelKey(WHOLE, "other", "")), (), text)
         closes = self._channels.after_frame((WHOLE,))
         return Frame(event.raw, FrameKind.DATA, (delta,), closes=closes)
+
+    def _whole(self, text: str) -> list[Delta]:
+        """What a frame that is not understood says, as a text by itself."""
+        self._texts += 1
+        return [Delta(ChannelKey(WHOLE, "other", f"#{self._texts}"), (), text, 0, True)]
 
     def _read(self, body: Body) -> list[Delta]:
         deltas = []
@@ -134,8 +144,9 @@ class GenericStreamDecoder:
                 return b""
         if not changes:
             return frame.raw
-        is_text = frame.body is None
-        data = changes[0].text.encode() if is_text else orjson.dumps(jsontext.replace(frame.body, changes))
+        if frame.body is None:
+            return retold(frame, changes[0].text)
+        data = orjson.dumps(jsontext.replace(frame.body, changes))
         return replace_data(frame.raw, data) if self._sse else data + frame.raw[len(frame.raw.rstrip(b"\r\n")) :]
 
     def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:  # noqa: ARG002 - the seam's

@@ -20,6 +20,12 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 # One string of a JSON text that is known to be valid, and whether it is a key. Possessive: linear on any input.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"([ \t\r\n]*+:)?+')
+_CHARSET = re.compile(r"charset\s*\*?=\s*[\"']?([^\s;,\"']+)", re.IGNORECASE)
+_HARMLESS = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin1", "latin-1", "windows-1252"))
+_ASCII_INSIDE = ("gb", "big5", "euc-", "windows-125", "cp125", "iso-8859-", "koi8")  # these write ASCII as ASCII
+_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})")
+_HEAD = 64
+JSON_STARTS = (b"{", b"[", b'"')
 _SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 
 
@@ -132,6 +138,24 @@ def _collect(node: Body, path: Path, found: list[tuple[Path, str]], keys: bool) 
             _collect(value, (*path, step), found, keys)
 
 
+def refuse_charset(raw: bytes, content_type: str) -> None:
+    """JSON is UTF-8; a reader that believes another declared charset would read other texts.
+
+    Raises:
+        AmbiguousJSON: it is declared in a charset in which these bytes could be another text.
+    """
+    for name in _CHARSET.findall(content_type):
+        charset = name.lower()
+        if charset not in _HARMLESS and not (charset.startswith(_ASCII_INSIDE) and raw.isascii()):
+            msg = "the JSON is declared in a charset that is not UTF-8"
+            raise AmbiguousJSON(msg)
+
+
+def is_nearly_json(raw: bytes) -> bool:
+    """Whether what is no JSON could be taken for some by a lenient reader, whose escapes then say what no one saw."""
+    return raw[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in JSON_STARTS and _ESCAPE.search(raw) is not None
+
+
 def is_on(value: Body) -> bool:
     """Whether a server takes this value of a boolean field for true; many are lenient."""
     return (
@@ -201,13 +225,16 @@ def _rename(node: dict[str, Body], old: str, new: str) -> None:
 
 
 __all__ = [
+    "JSON_STARTS",
     "MAX_DEPTH",
     "AmbiguousJSON",
     "InvalidJSON",
     "get",
+    "is_nearly_json",
     "is_on",
     "read_json",
     "read_json_tolerant",
+    "refuse_charset",
     "replace",
     "strings",
 ]

@@ -21,8 +21,10 @@ from gateway.protocols.openai_places import (
     SUBJECT,
     choice_number,
     decoded,
+    holds_document,
     holds_media,
     is_arguments,
+    is_beside,
     is_plumbing,
     joined,
     mapped,
@@ -81,10 +83,15 @@ class OpenAIChat:
         users = [number for number, role in enumerate(roles) if role == "user"]
         last_user = users[-1] if users else -1
         parts: list[TextPart] = []
+        beside: list[TextPart] = []
         for path, text in jsontext.strings(body):
             part = self._request_part(path, text, roles, last_user)
             if part is not None:
-                parts.append(joined(parts, part, path[:3]))
+                if is_beside(path):
+                    beside.append(part)
+                else:
+                    parts.append(joined(parts, part, path[:3]))
+        parts += beside
         for name in KEYED & body.keys():
             parts += [
                 TextPart(path, "tool" if name in ("tools", "functions") else "other", text)
@@ -114,7 +121,7 @@ class OpenAIChat:
             number = path[1]
             user = number == last_user and path[2] == "content"
             channel = message_channel(path[2:], roles[number])
-            return TextPart(path, channel, decoded(text) if is_arguments(path) else text, user=user)
+            return TextPart(path, channel, decoded(text) if holds_document(path, text) else text, user=user)
         if top in ("tools", "functions"):
             return TextPart(path, "tool", text)
         return TextPart(path, "content" if top == "prediction" else "other", text)

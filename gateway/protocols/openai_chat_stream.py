@@ -8,6 +8,7 @@ from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_opaque
 from gateway.protocols.types import Body, ChannelKey, Delta, Path, Refusal
 
 _CHOICE = frozenset(("index", "delta", "logprobs", "finish_reason"))
+_TOKEN = frozenset(("token", "logprob", "bytes", "top_logprobs"))
 _ROLES = frozenset(("assistant", "tool", "user", "system", "developer"))
 # Shared by nearly every frame, so made once: the path of the first choice's content.
 _CONTENT_PATH: Path = ("choices", 0, "delta", "content")
@@ -82,9 +83,17 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
 
     def _read_part(self, number: int, path: Path, channel: str, part: Body) -> None:
         """One entry of ``reasoning_details``, or of content that comes as a list of parts."""
+        if isinstance(part, str) and part and channel == "content":
+            self._say(ChannelKey(number, channel), path, part)
         if not isinstance(part, dict):
-            self._say_all(number, path, part)
+            if channel != "content":
+                self._say_all(number, path, part)
             return
+        if channel == "content" and isinstance(text := part.get("text"), str):
+            # What readers see as one with the parts before it, and with the content that comes as a string.
+            if text:
+                self._say(ChannelKey(number, channel), (*path, "text"), text)
+            part = {name: value for name, value in part.items() if name != "text"}
         place = part.get("index", path[-1])
         for name, value in part.items():
             if name in ("thinking", "summary"):
@@ -103,7 +112,7 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
                 for field, text in value.items():
                     if isinstance(text, str) and text:
                         self._say(ChannelKey(number, "tool", f"{index}.{field}"), (*path, name, field), text)
-            elif name not in ("index", "id", "type", "function"):
+            elif name != "function":
                 self._say_all(number, (*path, name), value)
 
     def _read_function(self, number: int, path: Path, index: int | str, function: Body) -> None:
@@ -133,6 +142,9 @@ class ChatStreamDecoder(OpenAIStreamDecoder):
             repeats = "".join(entry["token"] for entry in tokens) == content
             for place, entry in enumerate(tokens):
                 at = (*path, name, place)
+                if not _TOKEN.issuperset(entry):
+                    for field in entry.keys() - _TOKEN:
+                        self._read_repeated(number, (*at, field), entry[field])
                 if not repeats:
                     self._say(ChannelKey(number, "other", f"logprobs.{name}"), (*at, "token"), entry["token"])
                 for rank, other in enumerate(entry.get("top_logprobs") or ()):

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from gateway.protocols import jsontext
 from gateway.protocols.arguments import Arguments
 from gateway.protocols.openai_stream import is_identifier
-from gateway.protocols.types import Body, Edit, Path, TextPart
+from gateway.protocols.types import KEY, Body, Edit, Path, TextPart
 
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\s-]*", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]*", re.ASCII)
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\r\n-]*", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*", re.ASCII)  # no spaces: words are no base64
+_JSON_STARTS = ("{", "[", '"')
 _MEDIA_PARTS = frozenset(("image_url", "input_image", "image", "input_audio", "audio", "video_url", "video", "file"))
 _ROLE_CHANNELS = {
     "user": "content",
@@ -68,12 +69,29 @@ def is_arguments(path: Path) -> bool:
     return len(path) > 2 and path[-1] == "arguments" and path[-2] in ("function", "function_call")
 
 
+def holds_document(path: Path, text: str) -> bool:
+    """Whether a string of a request is moderated as the JSON document that it holds.
+
+    Results of tools are JSON, and many programs write it in ASCII alone: every Chinese character as an escape, which
+    models read as well as any other spelling.
+    """
+    if is_arguments(path):
+        return True
+    in_message = len(path) > 2 and path[0] == "messages" and path[2] == "content"
+    if not in_message or not (len(path) == 3 or path[-1] == "text") or not text[:64].lstrip().startswith(_JSON_STARTS):
+        return False
+    return jsontext.is_nearly_json(text.encode())
+
+
 def mapped(body: Body, edit: Edit) -> Edit:
     """An edit of a decoded view as an edit of the string that holds it."""
-    if not is_arguments(edit.path):
+    if KEY in edit.path or not (edit.path[:1] == ("messages",) or is_arguments(edit.path)):
+        return edit
+    text = jsontext.get(body, edit.path)
+    if not holds_document(edit.path, text):
         return edit
     document = Arguments()
-    piece = document.feed(jsontext.get(body, edit.path))
+    piece = document.feed(text)
     document.finish()
     return Edit(edit.path, piece.rewrite(edit.text))
 
@@ -102,13 +120,25 @@ def choice_number(body: Body, position: int) -> int:
 def joined(parts: Sequence[TextPart], part: TextPart, field: Path) -> TextPart:
     """A part of a multi-part ``content`` goes on where the part of the same content before it ended."""
     is_next = (
-        part.path[-1] == "text"
-        and field[-1] == "content"
+        field[-1] == "content"
+        and _is_text(part.path, field)
         and bool(parts)
         and parts[-1].path[: len(field)] == field
-        and parts[-1].path[-1] == "text"
+        and _is_text(parts[-1].path, field)
     )
     return part._replace(continues=True) if is_next else part
+
+
+def _is_text(path: Path, field: Path) -> bool:
+    return path[-1] == "text" or len(path) == len(field) + 1  # a string in place of a part
+
+
+def is_beside(path: Path) -> bool:
+    """Whether a string stands beside the texts of a multi-part content: a part's other fields.
+
+    These are read after all others, so that they do not part texts which their reader sees as one.
+    """
+    return len(path) > 4 and path[2] == "content" and path[-1] != "text"
 
 
 def message_channel(path: Path, role: object) -> str:
@@ -146,8 +176,10 @@ __all__ = [
     "SUBJECT",
     "choice_number",
     "decoded",
+    "holds_document",
     "holds_media",
     "is_arguments",
+    "is_beside",
     "is_plumbing",
     "joined",
     "mapped",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from filters.types import Action, Decision, Direction, OnError
 from gateway.decoding import CannotDecode, Decoding
 from gateway.protocols.bodies import Unreadable
-from gateway.protocols.jsontext import InvalidJSON
+from gateway.protocols.jsontext import InvalidJSON, refuse_charset
 from gateway.protocols.types import WHOLE, Body, ProtocolAdapter, Refusal
 from gateway.proxy import headers
 from gateway.proxy.context import Context
@@ -161,6 +161,8 @@ class Answering:
         reason = ""
         for adapter in dict.fromkeys((self._adapter, self._context.generic)):
             try:
+                if adapter is not self._context.generic:
+                    refuse_charset(raw, self._kind)
                 body = adapter.read_body(raw, self._kind, strict=False)
             except (InvalidJSON, Unreadable) as error:
                 reason = str(error)

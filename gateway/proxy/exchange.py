@@ -13,7 +13,7 @@ from gateway.asgi import ClientGone, Receive, Scope, Send
 from gateway.decoding import CannotDecode, Decoding
 from gateway.logs import get_logger
 from gateway.protocols.bodies import Unreadable
-from gateway.protocols.jsontext import AmbiguousJSON, InvalidJSON
+from gateway.protocols.jsontext import AmbiguousJSON, InvalidJSON, refuse_charset
 from gateway.protocols.routing import segments
 from gateway.proxy import headers
 from gateway.proxy.answer import Answering
@@ -197,6 +197,8 @@ class Exchange:
         plain = self._decode(raw)
         kind = context.header(b"content-type").decode("latin-1")
         try:
+            if context.adapter is not context.generic:  # which reads texts in other charsets too
+                refuse_charset(plain, kind)
             context.body = context.adapter.read_body(plain, kind, strict=True)
         except AmbiguousJSON as error:
             raise _Rejected(400, f"The request is ambiguous: {error}.", "ambiguous_json", recorded=True) from None

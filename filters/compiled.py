@@ -51,7 +51,7 @@ def dump(compiled: CompiledLexicon) -> dict[str, bytes]:
 def load(parts: Mapping[str, bytes]) -> CompiledLexicon:
     """What :func:`dump` wrote.
 
-    Only for bytes that are known to be its own: one of them is unpickled, which runs what it says.
+    Only for bytes that are known to be its own: they are taken as they are, down to addresses in memory.
     """
     about = orjson.loads(parts["about"])
     return CompiledLexicon(about["version"], about["counts"], (KeywordFilter(load_index(parts)),))

@@ -92,6 +92,8 @@ async def services(settings: Settings, classifier: Classifier | None) -> AsyncIt
             policy=settings.policy,
             base_lexicon=settings.base_lexicon,
             classifier=classifier,
+            compiled=settings.compiled_dir,
+            cipher=cipher,
             on_change=lambda ruleset: _activated(ruleset, metrics),
         )
         stack.push_async_callback(moderator.close)

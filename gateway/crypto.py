@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Iterable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -61,6 +62,7 @@ class Cipher:
             raise ValueError(msg)
         self._aead = AESGCM(_derive(secret, b"sluice content v1"))
         self._subject_key = _derive(secret, b"sluice subject v1")
+        self._file_key = _derive(secret, b"sluice file v1")
 
     def seal(self, text: str, record_id: str) -> bytes:
         """Encrypt with a fresh nonce; the result opens only under the same record id."""
@@ -86,6 +88,14 @@ class Cipher:
                 "it was written under another SLUICE_SECRET_KEY, or is damaged"
             )
             raise DecryptError(msg) from None
+
+    def tag(self, parts: Iterable[bytes]) -> bytes:
+        """32 bytes that nobody without the secret can make: whether a file is one of ours, unchanged."""
+        digest = hashlib.blake2b(key=self._file_key, digest_size=32)
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return digest.digest()
 
     def pseudonym(self, raw: str) -> str:
         """``sub_`` and 26 characters: the same for the same user, and not to be turned back without the secret."""

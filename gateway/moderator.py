@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from filters.lexicon import Lexicon, LexiconError, Term
+from filters.compiled import CompiledLexicon
+from filters.lexicon import LexiconError
 from filters.policy import PolicyError
 from filters.ruleset import Ruleset
 from filters.taxonomy import TaxonomyError
-from gateway.sources import active_policy, fingerprint, read_text, shipped_terms
+from gateway.compiled import CompiledLexicons
+from gateway.crypto import Cipher
+from gateway.sources import active_policy, fingerprint, read_text
 from gateway.store import Store, StoreError
 from models.types import Classifier
 
@@ -46,6 +49,7 @@ class Moderator:
         policy: ``SLUICE_POLICY``; ``None`` means the shipped one.
         base_lexicon: ``shipped``, or ``none`` for imported terms only.
         classifier: the model; ``None`` where it is turned off.
+        compiled: folder of compiled lexicons, shared by all processes; with ``cipher``, which tells files of ours.
         on_change: told of every ruleset that becomes active.
     """
 
@@ -56,14 +60,16 @@ class Moderator:
         policy: Path | None = None,
         base_lexicon: str = "shipped",
         classifier: Classifier | None = None,
+        compiled: Path | None = None,
+        cipher: Cipher | None = None,
         on_change: Callable[[Ruleset], None] | None = None,
     ) -> None:
         self.classifier = classifier
         self._store = store
         self._policy = policy
-        self._base_lexicon = base_lexicon
+        self._lexicons = CompiledLexicons(store, base_lexicon, folder=compiled, cipher=cipher)
+        self._lexicon: tuple[str, CompiledLexicon] | None = None
         self._on_change = on_change
-        self._base: Sequence[Term] | None = None
         self._current: Ruleset | None = None
         self._seen: _Seen | None = None
         self._broken = ""
@@ -125,6 +131,7 @@ class Moderator:
             self._polling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._polling
+        self._lexicons.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     async def _poll(self) -> None:
@@ -169,24 +176,27 @@ class Moderator:
         return ruleset
 
     def _build(self, seen: _Seen) -> Ruleset:
-        _, terms = self._store.terms.snapshot()
         try:
             policy = active_policy(self._store, self._policy).parse()
-            lexicon = Lexicon([*self._base_terms(), *terms])
-            same = self._current is not None and self._current.lexicon.version == lexicon.version
+            lexicon = self._lexicon_in_force()
             version, labels = (
                 (None, ()) if self.classifier is None else (self.classifier.version, self.classifier.labels)
             )
-            filters = self._current.filters if same and self._current is not None else None
-            return Ruleset(policy, lexicon, version, labels, filters=filters)
+            return Ruleset(policy, lexicon, version, labels)
         except (PolicyError, LexiconError, TaxonomyError):
             self._seen = seen  # it will not get better before something changes
             raise
 
-    def _base_terms(self) -> Sequence[Term]:
-        if self._base is None:
-            self._base = () if self._base_lexicon == "none" else shipped_terms()
-        return self._base
+    def _lexicon_in_force(self) -> CompiledLexicon:
+        """What was compiled before, as long as it says the same: streams then share one automaton."""
+        known = self._lexicon
+        if known is not None and known[0] == self._lexicons.key():
+            return known[1]
+        key, lexicon = self._lexicons.get()
+        if known is not None and known[1].version == lexicon.version:
+            lexicon = known[1]
+        self._lexicon = key, lexicon
+        return lexicon
 
     def _file_state(self) -> str:
         """What the policy file says now. Reading it is cheaper than being wrong about its time of change."""
@@ -200,7 +210,7 @@ class Moderator:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """A hundred thousand new terms make the collector look at everything again and again, with the loop waiting."""
+    """Some thousand new terms make the collector look at everything again and again, with the loop waiting."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -310,6 +310,11 @@ class Settings:
         return self.data_dir / "spool"
 
     @property
+    def compiled_dir(self) -> Path:
+        """Where compiled lexicons are kept for every process to load; they can be removed at any time."""
+        return self.data_dir / "compiled"
+
+    @property
     def models_dir(self) -> Path:
         """Where the operator's own models lie, one folder a version."""
         return self.data_dir / "models"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -67,10 +68,33 @@ def shipped_terms() -> Sequence[Term]:
     Raises:
         LexiconError: the installation is damaged.
     """
+    return read_csv(_shipped_text(), SHIPPED_LEXICON.name)
+
+
+def _shipped_text() -> str:
     try:
-        return read_csv(SHIPPED_LEXICON.read_text(encoding="utf-8"), SHIPPED_LEXICON.name)
+        return SHIPPED_LEXICON.read_text(encoding="utf-8")
     except OSError as error:
         raise LexiconError(SHIPPED_LEXICON.name, 1, f"cannot be read: {error.strerror}") from error
+
+
+def base_terms(base_lexicon: str) -> Sequence[Term]:
+    """The terms that ``SLUICE_BASE_LEXICON`` names.
+
+    Raises:
+        LexiconError: the installation is damaged.
+    """
+    return () if base_lexicon == "none" else shipped_terms()
+
+
+@cache
+def base_fingerprint(base_lexicon: str) -> str:
+    """Equal for equal base lexicons.
+
+    Raises:
+        LexiconError: the installation is damaged.
+    """
+    return base_lexicon if base_lexicon == "none" else fingerprint(_shipped_text())
 
 
 def read_text(path: Path) -> str:

@@ -70,7 +70,9 @@ async def add_terms(request: Request, parts: PartsOf, identity: Admin) -> JSONRe
     Nothing is taken where one of them is wrong. Every worker takes the others within two seconds.
     """
     terms = await asyncio.to_thread(_read, media_type(request), await read_text(request, MAX_LEXICON))
-    return JSONResponse(await asyncio.to_thread(_add, parts, terms, identity.name), 201)
+    answer = await asyncio.to_thread(_add, parts, terms, identity.name)
+    await parts.moderator.refresh()  # a large lexicon is compiled now, and every worker only has to load it
+    return JSONResponse(answer, 201)
 
 
 @router.delete("/terms/{term_id}")

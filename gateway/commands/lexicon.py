@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.commands import terminal
-from gateway.commands.opened import load_settings, open_store
+from gateway.commands.opened import cipher_of, load_settings, open_store
 
 if TYPE_CHECKING:
     from filters.lexicon import Term
@@ -32,12 +32,19 @@ def import_(
     form: Annotated[Format | None, typer.Option("--format", help="By the file's name if left out.")] = None,
 ) -> None:
     """Take terms from a file, and make every worker use them within two seconds."""
+    from gateway.compiled import CompiledLexicons
+
     with terminal.problems():
         settings = load_settings()
         with terminal.working(f"reading {file}"):
             terms = _read(file, form)
         with open_store(settings) as store, terminal.working(f"storing {len(terms)} terms"):
-            revision = store.terms.replace(terms) if replace else store.terms.upsert(terms)
+            compiled = CompiledLexicons(
+                store, settings.base_lexicon, folder=settings.compiled_dir, cipher=cipher_of(settings)
+            )
+            with compiled.held():  # workers that see the change wait for what is compiled here
+                revision = store.terms.replace(terms) if replace else store.terms.upsert(terms)
+                compiled.prepare()
             count = store.terms.count()
     done = "replaced all by" if replace else "imported"
     terminal.say(f"{done} {len(terms)} terms; {count} imported terms are active (revision {revision})")

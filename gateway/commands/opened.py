@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
+    from gateway.crypto import Cipher
     from gateway.store import Store
 
 
@@ -22,6 +23,14 @@ def load_settings() -> Settings:
     return settings
 
 
+def cipher_of(settings: Settings) -> Cipher:
+    """The cipher of the secret key, which is generated where there is none yet."""
+    from gateway import keyfiles
+    from gateway.crypto import Cipher
+
+    return Cipher(keyfiles.secret_key(settings))
+
+
 @contextlib.contextmanager
 def open_store(settings: Settings) -> Iterator[Store]:
     """The store, its schema up to date.
@@ -31,11 +40,10 @@ def open_store(settings: Settings) -> Iterator[Store]:
         StoreError: the database is away, or of a newer version.
     """
     from gateway import keyfiles
-    from gateway.crypto import Cipher
     from gateway.store import Store
 
     keyfiles.prepare_data_dir(settings)
-    store = Store(settings.database_url, Cipher(keyfiles.secret_key(settings)))
+    store = Store(settings.database_url, cipher_of(settings))
     try:
         store.migrate()
         yield store

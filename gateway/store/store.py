@@ -18,6 +18,9 @@ class Store:
 
     Opening it connects to nothing: the first call does.
 
+    Attributes:
+        url: the address, which may hold a password.
+
     Args:
         url: ``sqlite:///file`` or ``postgresql://…``.
         cipher: opens and seals excerpts; without one they read as ``None`` and cannot be written.
@@ -27,6 +30,7 @@ class Store:
     """
 
     def __init__(self, url: str, cipher: Cipher | None = None) -> None:
+        self.url = url
         self._database = Database(url)
         self.violations = Violations(self._database, cipher)
         self.terms = Terms(self._database)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from filters.lexicon import Lexicon
 from filters.policy import Policy
@@ -19,7 +17,6 @@ CORPUS = Path(__file__).parents[2] / "corpus" / "anthropic"
 PATH = "/v1/messages"
 LABEL = "A1.h.gambling"
 REFUSAL = "不便回答。"
-EVENTS = TypeAdapter(RawMessageStreamEvent)
 FIELDS = {"text": ("text_delta", "text"), "thinking": ("thinking_delta", "thinking"), "tool": (None, "partial_json")}
 
 
@@ -58,7 +55,7 @@ def accumulated(sent):
     for raw in sent.decode().split("\n\n"):
         for line in raw.split("\n"):
             if line.startswith("data: "):
-                event = EVENTS.validate_json(line[6:])
+                event = json.loads(line[6:])
                 snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
     return snapshot
 
@@ -145,3 +142,118 @@ def test_block_in_text_that_has_left(kit):
     assert [said(block) for block in message.content] == ["第一句话，", "", REFUSAL]
     assert message.stop_reason == "refusal"
     assert one.cancelled
+
+
+def opened(index, **block):
+    """``content_block_start``."""
+    return ev("content_block_start", index=index, content_block=block)
+
+
+def added(index, kind, **fields):
+    """``content_block_delta``."""
+    return ev("content_block_delta", index=index, delta={"type": kind, **fields})
+
+
+def place(term):
+    """Every place of a stream where text can stand: name -> the events behind ``message_start`` and a text block."""
+    stop = ev("content_block_stop", index=1)
+    cited = {"type": "char_location", "cited_text": f"引{term}", "document_index": 0, "document_title": None}
+    found = {"type": "web_search_result", "title": term, "url": "u", "encrypted_content": "QUJD"}
+    ran = {"type": "code_execution_result", "stdout": f"{term}\n", "stderr": "", "return_code": 0, "content": []}
+    half = len(term) // 2
+    escaped = "".join(f"\\u{ord(char):04x}" for char in term)
+    empty = opened(1, type="text", text="")
+    tool = opened(1, type="tool_use", id="t", name="f", input={})
+    return {
+        "text": [
+            *(empty, added(1, "text_delta", text=term[:half]), stop),
+            *(opened(2, type="text", text=term[half:]), ev("content_block_stop", index=2)),
+        ],
+        "thinking": [
+            opened(1, type="thinking", thinking=term[:half], signature=""),
+            *(added(1, "thinking_delta", thinking=term[half:]), added(1, "signature_delta", signature="QUJD"), stop),
+        ],
+        "input": [
+            *(tool, added(1, "input_json_delta", partial_json="")),
+            added(1, "input_json_delta", partial_json='{"a": "' + escaped[:9]),
+            *(added(1, "input_json_delta", partial_json=escaped[9:] + '", "b": 1}'), stop),
+        ],
+        "key of the input": [tool, added(1, "input_json_delta", partial_json=f'{{"{term}": 1}}'), stop],
+        "name": [opened(1, type="tool_use", id="t", name=f"看{term}", input={}), stop],
+        "whole input": [opened(1, type="tool_use", id="t", name="f", input={"a": [term], "b": 1}), stop],
+        "citation": [empty, added(1, "citations_delta", citation=cited), stop],
+        "search result": [opened(1, type="web_search_tool_result", tool_use_id="s", content=[found]), stop],
+        "output of code": [opened(1, type="code_execution_tool_result", tool_use_id="s", content=ran), stop],
+        "unknown block": [opened(1, type="hologram", words=term), stop],
+        "unknown delta": [
+            *(empty, added(1, "shiny_delta", words=term[:half]), added(1, "shiny_delta", words=term[half:]), stop),
+        ],
+        "field beside a delta": [
+            *(empty, ev("content_block_delta", index=1, delta={"type": "text_delta", "text": "好"}, trace=term), stop),
+        ],
+        "ping": [ev("ping", words=term)],
+        "stop sequence": [
+            ev(
+                "message_delta",
+                delta={"stop_reason": "stop_sequence", "stop_sequence": term},
+                usage={"output_tokens": 2},
+            )
+        ],
+        "explanation": [
+            ev(
+                "message_delta",
+                delta={
+                    "stop_reason": "refusal",
+                    "stop_details": {"type": "refusal", "category": None, "explanation": term},
+                },
+                usage={"output_tokens": 2},
+            )
+        ],
+        "unknown event": [ev("novelty", words=term)],
+        "error": [ev("error", error={"type": "api_error", "message": term})],
+    }
+
+
+EVERYWHERE = list(place("炸药"))
+
+
+def around(kit, term, where):
+    """A relay that was fed a message with the term in one place, and the events of the message."""
+    first = [*encode([("text", ["好。"])])]
+    events = [*first[:4], *place(term)[where], *([] if where == "error" else first[-2:])]
+    return kit.play({"unknown": "pass"}, path=PATH).feed(*events).finish(), events
+
+
+@pytest.mark.parametrize("where", EVERYWHERE)
+def test_block_everywhere(kit, where):
+    """Wherever a blocked term stands, nothing of it leaves, and the client reads a refusal that is well formed."""
+    one, _ = around(kit, "炸药", where)
+    raw = one.sent.decode()
+    assert not any(part in raw for part in ("炸", "药", "\\u70b8", "\\u836f"))
+    message = accumulated(one.sent)
+    assert message.stop_reason == "refusal"
+    assert (message.content[0].text, message.content[-1].text) == ("好。", REFUSAL)
+    assert one.verdicts[0].decision.action.label == "block"
+    assert one.cancelled
+
+
+@pytest.mark.parametrize("where", EVERYWHERE)
+def test_mask_everywhere(kit, where):
+    """Wherever a masked term stands, the stream is the same with asterisks in its place."""
+    one, events = around(kit, "傻瓜", where)
+    raw = json.dumps(payloads(one.sent), ensure_ascii=False)
+    assert "傻" not in raw
+    assert "瓜" not in raw
+    assert one.verdicts[0].decision.action.label == "mask"
+    if where == "input":
+        assert accumulated(one.sent).content[1].input == {"a": "**", "b": 1}
+    elif where == "thinking":
+        assert (accumulated(one.sent).content[1].thinking, accumulated(one.sent).content[1].signature) == ("**", "")
+    else:
+        same = [event.replace("傻".encode(), b"*").replace("瓜".encode(), b"*") for event in events]
+        assert payloads(one.sent) == payloads(b"".join(same))
+
+
+def payloads(sent):
+    """The JSON of each event."""
+    return [json.loads(event.split(b"data: ")[1]) for event in sent.split(b"\n\n")[:-1]]

@@ -12,6 +12,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.protocols.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from gateway.protocols.gemini import Gemini
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.ollama import Ollama
 from gateway.protocols.openai_chat import OpenAIChat
@@ -30,6 +31,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], ProtocolAdapter], ...] = (
     (("api", "chat"), Ollama(chat=True)),
     (("api", "generate"), Ollama(chat=False)),
 )
+# What stands behind the colon of a last segment -> adapter.
+_METHODS: dict[str, ProtocolAdapter] = {
+    method: Gemini(method)
+    for method in ("generatecontent", "streamgeneratecontent", "counttokens", "embedcontent", "batchembedcontents")
+}
 _MAX_UNQUOTES = 5
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
 
@@ -65,7 +71,8 @@ def adapter_for(method: str, raw_path: str) -> ProtocolAdapter:  # noqa: ARG001 
     for suffix, adapter in _KNOWN:
         if parts[-len(suffix) :] == suffix:
             return adapter
-    return _GENERIC
+    method = parts[-1].rpartition(":")[2] if parts else ""
+    return _METHODS.get(method, _GENERIC)
 
 
 __all__ = ["adapter_for", "segments"]

@@ -6,6 +6,7 @@ ours: text is addressed in place by its path and everything else is forwarded un
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -204,7 +205,7 @@ class CountingDecoder(Protocol):
     """
 
     def ends_before(self, frame: Frame) -> None:
-        """A choice ends now: the client has every frame before this one, and will not get it."""
+        """A choice or the stream ends now: the client has every frame before this one, and will not get it."""
 
 
 class ProtocolAdapter(Protocol):
@@ -252,6 +253,25 @@ class ProtocolAdapter(Protocol):
         """The API's error body."""
 
 
+class Addressed(ABC):
+    """An adapter of an API whose request line or headers say what its bodies do not (the model, whether it streams).
+
+    Attributes:
+        stream_types: media types, besides those that always are, in which its answers are streams.
+    """
+
+    stream_types: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def addressed(self, target: str, header: Callable[[bytes], bytes]) -> ProtocolAdapter:
+        """The adapter for this request.
+
+        Args:
+            target: path and query as the client sent them.
+            header: the value of a request header by its name in lower case, empty where it is absent.
+        """
+
+
 AdapterFor = Callable[[str, str], ProtocolAdapter]
 """(method, raw path) -> adapter. Spelling tricks of the path never change the answer."""
 
@@ -259,6 +279,7 @@ __all__ = [
     "KEY",
     "WHOLE",
     "AdapterFor",
+    "Addressed",
     "Body",
     "ChannelKey",
     "CountingDecoder",

@@ -8,7 +8,7 @@ from filters.types import Action, Decision, Direction, OnError
 from gateway.decoding import CannotDecode, Decoding
 from gateway.protocols.bodies import Unreadable
 from gateway.protocols.jsontext import InvalidJSON, refuse_charset
-from gateway.protocols.types import WHOLE, Body, ProtocolAdapter, Refusal
+from gateway.protocols.types import WHOLE, Addressed, Body, ProtocolAdapter, Refusal
 from gateway.proxy import headers
 from gateway.proxy.context import Context
 from gateway.proxy.ports import UpstreamResponse
@@ -65,6 +65,8 @@ class Answering:
     def _is_stream(self, media_type: str) -> bool:
         """Whether the answer is a stream: it says so, or the request asked for one and it is no JSON document."""
         if media_type in _STREAMS:
+            return True
+        if isinstance(self._adapter, Addressed) and media_type in self._adapter.stream_types:
             return True
         context = self._context
         asked = context.view.stream and self._adapter is not context.generic

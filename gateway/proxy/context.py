@@ -11,7 +11,7 @@ from filters.language import choose
 from filters.types import Action, Decision
 from gateway.asgi import Scope, Send, respond
 from gateway.logs import get_logger
-from gateway.protocols.types import Body, Coverage, Refusal, RequestView
+from gateway.protocols.types import Addressed, Body, Coverage, Refusal, RequestView
 from gateway.proxy.ledger import Ledger
 from gateway.proxy.ports import Headers
 from gateway.proxy.services import Services
@@ -50,7 +50,8 @@ class Context:
         self.ruleset = services.moderator.current
         self.profile: str | None = None
         self.policy = self.ruleset.policy
-        self.adapter = services.adapter_for(self.method, self.raw_path)
+        adapter = services.adapter_for(self.method, self.raw_path)
+        self.adapter = adapter.addressed(self.target, self.header) if isinstance(adapter, Addressed) else adapter
         self.generic = services.adapter_for(self.method, "/")
         self.ledger = Ledger(services, services.new_id(), self.raw_path)
         self.ledger.api = self.adapter.name

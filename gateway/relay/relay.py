@@ -338,6 +338,9 @@ class Relay:
         self._texts.drop_tickets()
         if not self._policy.monitor and self._policy.on_error is OnError.BLOCK:
             self._cancel()
+            unsent = self._queue[0].frame if self._queue else self._frame
+            if unsent is not None:
+                self._say_before(unsent)
             self._end_with_error((500, message, "moderation_failed"), degraded=True)
             return
         self._tell_own(Action.FLAG, degraded=True)
@@ -369,6 +372,7 @@ class Relay:
             held = queue.popleft()
             self.backlog -= len(held.frame.raw)
             if held.problem is not None:
+                self._say_before(held.frame)
                 self._end_with_error(held.problem)
             elif not self._is_over(held.frame):
                 self._leave(held, kills)
@@ -462,6 +466,11 @@ class Relay:
             self._out.ready.append(self._decoder.close(refusal))
             self._end_stream()
 
+    def _say_before(self, frame: Frame) -> None:
+        """Tell a decoder that must know what it follows: what it is asked for next stands in the place of a frame."""
+        if isinstance(self._decoder, CountingDecoder):
+            self._decoder.ends_before(frame)
+
     def _end_with_error(self, problem: _Problem, *, degraded: bool = False) -> None:
         decision = self._tell_own(Action.BLOCK, degraded=degraded)
         self._out.ready.append(self._decoder.error(*problem, self._refusal(decision)))
@@ -489,8 +498,8 @@ class Relay:
             ahead = any(want.channel is channel and want.end > at for held in self._queue for want in held.wants)
             if not ahead:
                 self._texts.verdict(channel, at, cancelled=self.cancelled)
-                if self._queue and isinstance(self._decoder, CountingDecoder):
-                    self._decoder.ends_before(self._queue[0].frame)
+                if self._queue:
+                    self._say_before(self._queue[0].frame)
                 self._end_choice(choice, channel.stream.decision())
 
     def _end_stream(self) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.anthropic_messages import AnthropicMessages
+from gateway.protocols.gemini import Gemini
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.ollama import Ollama
 from gateway.protocols.openai_chat import OpenAIChat
@@ -14,18 +15,21 @@ from gateway.protocols.openai_completions import OpenAICompletions
 from gateway.protocols.testing import check_adapter, check_same, read
 
 CORPUS = Path(__file__).parents[2] / "corpus"
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 ADAPTERS = {
     "anthropic": (
         AnthropicMessages(),
         {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
     ),
+    "gemini": (Gemini("streamgeneratecontent"), GEMINI),
+    "gemini_array": (Gemini("streamgeneratecontent", sse=False), GEMINI),
     "ollama_chat": (Ollama(chat=True), {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
     "ollama_generate": (Ollama(chat=False), {"model": "m", "prompt": "hi"}),
     "openai_chat": (OpenAIChat(), {"model": "demo-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}),
     "openai_completions": (OpenAICompletions(), {"model": "demo-1", "prompt": "hi", "stream": True}),
     "generic": (GenericJSON(), {"q": "hi", "stream": True}),
 }
-TYPES = {".sse": "text/event-stream", ".ndjson": "application/x-ndjson"}
+TYPES = {".sse": "text/event-stream", ".ndjson": "application/x-ndjson", ".json": "application/json"}
 STREAMS = sorted(path.relative_to(CORPUS).as_posix() for path in CORPUS.rglob("*") if path.suffix in TYPES)
 
 

@@ -295,7 +295,8 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
 
     def ends_before(self, frame: Frame) -> None:
         """The response ends now, before this frame."""
-        self._cut = frame.note.number - 1, frame.note.before
+        if frame.note is not None:  # else it is none that was read: all that was has left
+            self._cut = frame.note.number - 1, frame.note.before
 
     def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:  # noqa: ARG002 - there is but one
         """What is open is closed, the refusal text is the last that is said, and the response is incomplete."""

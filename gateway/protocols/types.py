@@ -161,6 +161,7 @@ class Refusal:
     categories: Sequence[str]
     action: str = "block"
     created: int = 0  # Unix seconds, for APIs whose answers carry a time (adapters have no clock)
+    paths: Sequence[Path] = ()  # where in the body the stopped texts stand, for APIs whose errors say so
 
 
 class StreamDecoder(Protocol):
@@ -272,6 +273,19 @@ class Addressed(ABC):
         """
 
 
+class Binary:
+    """An adapter of an API whose answers may be binary.
+
+    Attributes:
+        media_types: beginnings of media types of answers that are pictures or sound: the policy's ``media`` decides.
+        document_types: media types of answers that are read whole by ``read_body``, though elsewhere they would be
+            streams or nothing that can be read.
+    """
+
+    media_types: tuple[str, ...] = ()
+    document_types: tuple[str, ...] = ()
+
+
 AdapterFor = Callable[[str, str], ProtocolAdapter]
 """(method, raw path) -> adapter. Spelling tricks of the path never change the answer."""
 
@@ -280,6 +294,7 @@ __all__ = [
     "WHOLE",
     "AdapterFor",
     "Addressed",
+    "Binary",
     "Body",
     "ChannelKey",
     "CountingDecoder",

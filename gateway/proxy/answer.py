@@ -8,7 +8,7 @@ from filters.types import Action, Decision, Direction, OnError
 from gateway.decoding import CannotDecode, Decoding
 from gateway.protocols.bodies import Unreadable
 from gateway.protocols.jsontext import InvalidJSON, refuse_charset
-from gateway.protocols.types import WHOLE, Addressed, Body, ProtocolAdapter, Refusal
+from gateway.protocols.types import WHOLE, Addressed, Binary, Body, ProtocolAdapter, Refusal
 from gateway.proxy import headers
 from gateway.proxy.context import Context
 from gateway.proxy.ports import UpstreamResponse
@@ -55,8 +55,13 @@ class Answering:
             await self._unreadable(str(error), b"", None)
             return
         media_type = self._kind.partition(";")[0].strip().lower()
-        if self._is_stream(media_type):
+        adapter = self._adapter
+        if isinstance(adapter, Binary) and media_type in adapter.document_types:
+            await self._whole(decoding)
+        elif self._is_stream(media_type):
             await self._relay(decoding)
+        elif isinstance(adapter, Binary) and media_type.startswith(adapter.media_types):
+            await self._unreadable(f"it is {media_type}", b"", None, media=True)
         elif media_type.startswith(_BINARY):
             await self._unreadable(f"it is {media_type}", b"", None)
         else:
@@ -242,18 +247,26 @@ class Answering:
 
     # --- what cannot be read -----------------------------------------------------------------------------------------
 
-    async def _unreadable(self, reason: str, read: bytes, decoding: Decoding | None) -> None:
-        """Follow the policy's ``unknown``. ``read`` was read already; ``decoding`` says that it was decoded too."""
+    async def _unreadable(self, reason: str, read: bytes, decoding: Decoding | None, *, media: bool = False) -> None:
+        """Follow the policy's ``unknown``, or its ``media``.
+
+        Args:
+            reason: why it cannot be scanned.
+            read: what was read of it already.
+            decoding: set where that was decoded too.
+            media: it is pictures or sound of an API that makes some.
+        """
         context = self._context
-        blocked = context.policy.unknown == "block"
-        context.unseen("response", blocked=blocked and not context.monitor)
+        key = "media" if media else "unknown"
+        blocked = (context.policy.media if media else context.policy.unknown) == "block"
+        context.unseen("media" if media else "response", blocked=blocked and not context.monitor)
         if blocked:
             decision = context.decided(Action.BLOCK)
             context.note(decision.action, decision.would_action)
             await context.ledger.own(decision, Direction.OUTPUT)
             if not context.monitor:
                 self._answer.cancel()
-                message = f"The answer cannot be scanned: {reason}; `unknown: pass` in the policy lets it through."
+                message = f"The answer cannot be scanned: {reason}; `{key}: pass` in the policy lets it through."
                 await context.fail(400, message, "unreadable_answer", context.refusal(()))
                 return
         if decoding is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from filters.policy import PolicyError
 from filters.types import Action, Direction, OnError
@@ -280,7 +280,7 @@ class Exchange:
             context.note(Action.BLOCK, Action.BLOCK)
             action = Action.BLOCK
         if action is Action.BLOCK:
-            refusal = context.refusal(findings.categories)
+            refusal = replace(context.refusal(findings.categories), paths=findings.blocked_paths)
             await context.block(refusal, context.adapter.refusal(context.view, context.body, refusal))
             return None
         if action is Action.MASK:

@@ -11,7 +11,7 @@ from filters.stream import ModerationStream
 from filters.types import Action, Decision, Direction, Match, OnError, Span
 from gateway.judge import CHUNK, judge
 from gateway.logs import get_logger
-from gateway.protocols.types import WHOLE, Edit, TextPart
+from gateway.protocols.types import WHOLE, Edit, Path, TextPart
 from gateway.proxy.ports import Scorer
 
 _log = get_logger("gateway.proxy")
@@ -86,6 +86,12 @@ class Findings:
             for code, score in item.decision.categories.items():
                 best[code] = max(score, best.get(code, 0.0))
         return sorted(best, key=lambda code: (-best[code], code))
+
+    @property
+    def blocked_paths(self) -> list[Path]:
+        """Where the texts that are blocked stand."""
+        blocked = [item for item in self.items if item.decision.would_action is Action.BLOCK]
+        return [part.path for item in blocked for part in item.parts]
 
     def edits(self) -> list[Edit]:
         """Replacements for everything that is masked."""

@@ -88,7 +88,8 @@ class _Draft:
         self._rules.append(term.term.encode("utf-8", "surrogatepass"))
         self._categories.append(self._codes.setdefault(term.category, len(self._codes)))
         self._actions.append(NO_ACTION if term.action is None else term.action)
-        self._conditions.append(self._condition(term))
+        plain = not term.unless and not term.with_
+        self._conditions.append(int(term.match is MatchMode.WORD) if plain else self._condition(term))
         self._gaps.append(self._gap_sets.setdefault(gaps, len(self._gap_sets)) if gaps else 0)
         for spelling in spellings:
             owners = self.spelled.get(spelling)
@@ -99,8 +100,6 @@ class _Draft:
 
     def _condition(self, term: Term) -> int:
         word = term.match is MatchMode.WORD
-        if not term.unless and not term.with_:
-            return 1 if word else 0
         within = term.within if isinstance(term.within, int) else None
         companions = frozenset(self._phrase(phrase) for phrase in term.with_)
         condition = Condition(word, tuple(_covers(term)), companions, within)
@@ -133,7 +132,10 @@ class _Draft:
         for key in keys:
             owners.extend(self.spelled.get(key, ()))
             ends.append(len(owners))
-        phrases = array("i", (self.phrases.get(key, NO_PHRASE) for key in keys))
+        if self.phrases:
+            phrases = array("i", (self.phrases.get(key, NO_PHRASE) for key in keys))
+        else:
+            phrases = array("i", [NO_PHRASE]) * len(keys)
         return KeyTable(array("H", map(len, keys)), owners, ends, phrases)
 
 

@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Literal
 
-from filters.normalise import fold_term
+from filters.normalise import fold_plain, fold_term
 from filters.taxonomy import CATEGORIES
 from filters.types import Action
 
 COLUMNS = ("term", "category", "action", "match", "unless", "with", "within", "note")
 MAX_TERM_LENGTH = 200
 MAX_WITHIN = 200
+_BATCH = 2000
 SENTENCE: Literal["sentence"] = "sentence"
 Within = int | Literal["sentence"]
 
@@ -75,7 +77,9 @@ class Lexicon:
     __slots__ = ("_terms", "version")
 
     def __init__(self, terms: Iterable[Term] = ()) -> None:
-        self._terms = {_identity(term): term for term in terms}
+        given = list(terms)
+        plain = fold_plain([term.term for term in given])
+        self._terms = {_identity(term, text): term for term, text in zip(given, plain, strict=True)}
         self.version = _digest(self._terms.values())
 
     def merged(self, terms: Iterable[Term]) -> Lexicon:
@@ -100,8 +104,8 @@ class Lexicon:
         return hash(self.version)
 
 
-def _identity(term: Term) -> tuple[str, str]:
-    folded = fold_term(term.term).text
+def _identity(term: Term, plain: str | None) -> tuple[str, str]:
+    folded = fold_term(term.term).text if plain is None else plain
     return (term.term if folded == term.term else folded, term.category)
 
 
@@ -109,7 +113,7 @@ def _digest(terms: Iterable[Term]) -> str:
     """A hash of everything that a verdict depends on, in no order; a note explains a term and decides nothing."""
     total = 0
     for t in terms:
-        line = repr((t.term, t.category, t.action and int(t.action), str(t.match), t.unless, t.with_, t.within))
+        line = repr((t.term, t.category, t.action and int(t.action), t.match.value, t.unless, t.with_, t.within))
         total += int.from_bytes(hashlib.sha256(line.encode()).digest())  # a sum has no order, and needs no sort
     return hashlib.sha256(str(total).encode()).hexdigest()[:16]
 
@@ -231,7 +235,43 @@ def read_csv(text: str, name: str) -> list[Term]:
     Raises:
         LexiconError: a row is malformed; no term is returned then.
     """
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    text = text.removeprefix("\ufeff")
+    try:
+        return _read_rows(_reader(text))
+    except (TermError, csv.Error):
+        return _read_row_by_row(text, name)  # the same, slower; it tells the line
+
+
+def _reader(text: str) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), strict=True)
+
+
+def _read_rows(rows: Any) -> list[Term]:
+    header = _header(next(rows, None))
+    at = header.index("term")
+    known: dict[tuple[str, ...], Term] = {}
+    terms: list[Term] = []
+    while batch := list(islice(rows, _BATCH)):  # in pieces, so that other threads have their turn
+        batch = [row for row in batch if row]
+        spellings = [row[at].strip() if len(row) == len(header) else "" for row in batch]
+        for row, spelling, plain in zip(batch, spellings, fold_plain(spellings), strict=True):
+            if plain is None or len(spelling) > MAX_TERM_LENGTH:
+                _checked(spelling, "term")
+            row[at] = "x"
+            rest = tuple(row)
+            like = known.get(rest)  # most rows of a large file differ in their term alone
+            if like is None:
+                like = parse_term(_row_fields(header, row))
+                if len(known) < _BATCH:
+                    known[rest] = like
+            terms.append(
+                Term(spelling, like.category, like.action, like.match, like.unless, like.with_, like.within, like.note)
+            )
+    return terms
+
+
+def _read_row_by_row(text: str, name: str) -> list[Term]:
+    rows = _reader(text)
     terms: list[Term] = []
     line = 1
     try:
@@ -239,9 +279,8 @@ def read_csv(text: str, name: str) -> list[Term]:
         before = rows.line_num
         for row in rows:
             line, before = before + 1, rows.line_num
-            if not row:
-                continue
-            terms.append(parse_term(_row_fields(header, row)))
+            if row:
+                terms.append(parse_term(_row_fields(header, row)))
     except TermError as error:
         raise LexiconError(name, line, str(error)) from error
     except csv.Error as error:

@@ -45,9 +45,12 @@ class Bulk:
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows; none is no error."""
-        if not rows:
-            return
-        columns = {name: list(map(itemgetter(name), rows)) for name in self._names}
+        if rows:
+            self.run_columns(connection, {name: list(map(itemgetter(name), rows)) for name in self._names})
+
+    def run_columns(self, connection: Connection, given: Mapping[str, list[Any]]) -> None:
+        """The same for lists of equal length, one for each name; not empty."""
+        columns = {name: given[name] for name in self._names}
         for name, process in self._processors:
             columns[name] = _processed(columns[name], process)
         if self._order:

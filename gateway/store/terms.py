@@ -24,11 +24,10 @@ from gateway.store.tables import terms
 
 MAX_LIMIT = 1000
 IMPORT_S = 120.0
+IMPORT_CACHE_KB = 65536
 
 _NAMES = [column.name for column in terms.columns]
 _ACTIONS: Mapping[str, Action | None] = {"": None} | {action.label: action for action in Action}
-_ACTION_NAMES = {action: label for label, action in _ACTIONS.items()}
-_MODE_NAMES = {mode: mode.value for mode in MatchMode}
 _MODES = {mode.value: mode for mode in MatchMode}
 
 
@@ -66,18 +65,31 @@ class Terms:
             StoreUnavailable: the database is away; nothing was taken.
             StoreRejected: a term that the database refuses; nothing was taken.
         """
-        rows = _rows(items)
+        columns = _columns(items)
         with self._database.write(statement_s=IMPORT_S) as connection:
-            self._upsert.run(connection, rows)
+            self._put(connection, columns)
             return _changed(connection)
 
     def replace(self, items: Iterable[Term]) -> int:
         """As ``upsert``, instead of everything imported before."""
-        rows = _rows(items)
+        columns = _columns(items)
         with self._database.write(statement_s=IMPORT_S) as connection:
             connection.execute(delete(terms))
-            self._upsert.run(connection, rows)
+            self._put(connection, columns)
             return _changed(connection)
+
+    def _put(self, connection: Connection, columns: Mapping[str, list[Any]]) -> None:
+        if not columns["id"]:
+            return
+        if not self._database.sqlite:
+            self._upsert.run_columns(connection, columns)
+            return
+        (before,) = connection.exec_driver_sql("PRAGMA cache_size").one()
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{IMPORT_CACHE_KB}")  # else the indexes do not fit
+        try:
+            self._upsert.run_columns(connection, columns)
+        finally:
+            connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
     def delete(self, term_id: str) -> bool:
         """Delete one term; whether there was one of this id."""
@@ -166,24 +178,20 @@ def _changed(connection: Connection) -> int:
     return revision
 
 
-def _rows(items: Iterable[Term]) -> list[dict[str, Any]]:
-    moment = now_utc()
-    unique = {(item.term, item.category): item for item in items}
-    return [
-        {
-            "id": term_id,
-            "term": item.term,
-            "category": item.category,
-            "action": _ACTION_NAMES[item.action],
-            "match": _MODE_NAMES[item.match],
-            "unless": _write_phrases(item.unless),
-            "with": _write_phrases(item.with_),
-            "within": "" if item.within is None else str(item.within),
-            "note": item.note,
-            "imported_at": moment,
-        }
-        for term_id, item in zip(new_ids(len(unique)), unique.values(), strict=True)
-    ]
+def _columns(items: Iterable[Term]) -> dict[str, list[Any]]:
+    unique = list({(item.term, item.category): item for item in items}.values())
+    return {
+        "id": new_ids(len(unique)),
+        "term": [item.term for item in unique],
+        "category": [item.category for item in unique],
+        "action": ["" if item.action is None else item.action.label for item in unique],
+        "match": [item.match.value for item in unique],
+        "unless": [_write_phrases(item.unless) for item in unique],
+        "with": [_write_phrases(item.with_) for item in unique],
+        "within": ["" if item.within is None else str(item.within) for item in unique],
+        "note": [item.note for item in unique],
+        "imported_at": [now_utc()] * len(unique),
+    }
 
 
 def _term(values: Sequence[Any]) -> Term:

@@ -8,12 +8,13 @@ which blocks the client has before and after it (``Position``).
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import orjson
 
 from gateway.protocols import anthropic_shapes, jsontext
 from gateway.protocols.anthropic_places import Places, unsigned
+from gateway.protocols.anthropic_position import Note, Position
 from gateway.protocols.event_stream import EventStreamDecoder, NotUnderstood, is_identifier, is_opaque
 from gateway.protocols.frame_edit import Pieces, changing, edit_text, mapped, stands
 from gateway.protocols.templates import Template, lazy_body
@@ -48,31 +49,6 @@ _ONE_CHOICE = (0,)
 _DROPPED = frozenset(("message_delta", "message_stop", "content_block_stop", "error"))
 
 
-class Position(NamedTuple):
-    """What a client knows of the message's blocks at one point of the stream."""
-
-    started: bool = False  # has had message_start
-    open: tuple[int, ...] = ()  # numbers of the blocks that it was not told the end of
-    following: int = 0  # the number that the next block gets
-    output_tokens: int = 0  # as it was told last
-
-
-class _Note:
-    """What a frame's editor must know: where it stands, and which of its texts are views of JSON documents."""
-
-    __slots__ = ("after", "before", "pieces", "plain")
-
-    def __init__(self, before: Position, after: Position, pieces: Pieces = None, *, plain: bool = False) -> None:
-        self.before = before
-        self.after = after
-        self.pieces = pieces
-        self.plain = plain
-
-    def __bool__(self) -> bool:
-        """Whether the frame is more than text that goes on in the block that is open: then it is no template."""
-        return not self.plain
-
-
 class AnthropicStreamDecoder(EventStreamDecoder):
     """Decoder and editor of one message."""
 
@@ -80,7 +56,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         super().__init__()
         self._model = request.model or ""
         self._position = Position()
-        self._note = _Note(self._position, self._position, plain=True)  # of frames that change nothing but text
+        self._note = Note(self._position, self._position, plain=True)  # of frames that change nothing but text
         self._cut: Position | None = None  # what the client has where the message was cut
         self._keys: dict[int, set[ChannelKey]] = {}  # open block -> its texts, save the message's own
         self._signatures: dict[int, list[Frame]] = {}  # thinking block -> the frames that sign it
@@ -100,12 +76,12 @@ class AnthropicStreamDecoder(EventStreamDecoder):
         before = self._position
         frame = super()._frame(event)
         if self._position is not before:
-            self._note = _Note(self._position, self._position, plain=True)
+            self._note = Note(self._position, self._position, plain=True)
             self._templates.forget()
         elif all(delta.path in _PLAIN_PATHS for delta in frame.deltas):
             frame.note = self._note
             return frame
-        frame.note = _Note(before, self._position, self._pieces)
+        frame.note = Note(before, self._position, self._pieces)
         return frame
 
     def _read(self, event: SSEEvent, body: Body) -> Frame:
@@ -299,7 +275,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
 
     def ends_before(self, frame: Frame) -> None:
         """The client has everything before this frame, and a refusal follows."""
-        self._cut = frame.note.before if isinstance(frame.note, _Note) else None
+        self._cut = frame.note.before if isinstance(frame.note, Note) else None
 
     def refuse_choice(self, choice: int, refusal: Refusal) -> bytes:  # noqa: ARG002 - a message is one choice
         """Close what is open, say the refusal text in a block of its own, and end the message with ``refusal``."""
@@ -331,4 +307,4 @@ def _withhold_signature(frame: Frame) -> None:
     frame.raw = replace_data(frame.raw, data + b" " * missing)
 
 
-__all__ = ["AnthropicStreamDecoder", "Position"]
+__all__ = ["AnthropicStreamDecoder"]

@@ -140,6 +140,13 @@ def test_values_of_a_tools_input_are_never_plumbing():
     assert found(view) == sorted([("tool", "f"), *(("tool", value) for value in given_input.values())])
 
 
+def test_ids_in_a_tools_definition_are_read():
+    """The model reads a schema as it is, so no field of it is left out for its name."""
+    schema = {"type": "object", "id": "forbidden", "properties": {"data": {"type": "string", "signature": "QUJD"}}}
+    view = ADAPTER.read_request(asks(tools=[{"type": "custom", "name": "f", "input_schema": schema}]))
+    assert found(view) == [("tool", "QUJD"), ("tool", "f"), ("tool", "forbidden")]
+
+
 def test_edit_request():
     """Masks land in strings, keys and inputs; the rest stays as it was."""
     body = asks({"type": "tool_use", "id": "t", "name": "f", "input": {"坏": {"q": "坏话"}}}, system="坏人")

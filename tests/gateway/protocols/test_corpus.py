@@ -12,6 +12,9 @@ from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.ollama import Ollama
 from gateway.protocols.openai_chat import OpenAIChat
 from gateway.protocols.openai_completions import OpenAICompletions
+from gateway.protocols.openai_other import OpenAIImages, OpenAISpeech
+from gateway.protocols.openai_responses import OpenAIResponses
+from gateway.protocols.openai_transcription import OpenAITranscription
 from gateway.protocols.testing import check_adapter, check_same, read
 
 CORPUS = Path(__file__).parents[2] / "corpus"
@@ -26,6 +29,10 @@ ADAPTERS = {
     "ollama_chat": (Ollama(chat=True), {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
     "ollama_generate": (Ollama(chat=False), {"model": "m", "prompt": "hi"}),
     "openai_chat": (OpenAIChat(), {"model": "demo-1", "messages": [{"role": "user", "content": "hi"}], "stream": True}),
+    "openai_images": (OpenAIImages(), {"model": "m", "prompt": "hi", "stream": True}),
+    "openai_responses": (OpenAIResponses(), {"model": "demo-1", "input": "hi", "stream": True}),
+    "openai_speech": (OpenAISpeech(), {"model": "m", "input": "hi", "stream_format": "sse"}),
+    "openai_transcription": (OpenAITranscription(), {"model": "m", "prompt": "hi", "stream": True}),
     "openai_completions": (OpenAICompletions(), {"model": "demo-1", "prompt": "hi", "stream": True}),
     "generic": (GenericJSON(), {"q": "hi", "stream": True}),
 }

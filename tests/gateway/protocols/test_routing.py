@@ -43,13 +43,28 @@ def test_spelling_tricks_change_nothing(path):
         ("/v1/chat/completions/extra", "generic"),
         ("/", "generic"),
         ("", "generic"),
-        ("/v1/embeddings?x=/chat/completions", "generic"),
+        ("/v1/models?x=/chat/completions", "generic"),
+        ("/v1/embeddings?x=/chat/completions", "openai.embeddings"),
+        ("/V1//Responses/", "openai.responses"),
+        ("/openai/v1/responses/resp_1?stream=true", "openai.responses"),
+        ("/v1/responses/resp_1/cancel", "openai.responses"),
+        ("/v1/responses/resp_1/input_items?limit=2", "openai.responses"),
+        ("/v1/responses/input_tokens", "openai.responses"),
+        ("/surveys/responses/12", "generic"),
+        ("/v1/images/generations", "openai.images"),
+        ("/v1/images/edits", "openai.images"),
+        ("/v1/audio/speech", "openai.speech"),
+        ("/v1/audio/%74ranscriptions", "openai.transcription"),
+        ("/v1/audio/translations", "openai.transcription"),
+        ("/v1/files", "openai.files"),
+        ("/v1/files/file-1/content", "openai.file_content"),
+        ("/v1/files/file-1", "generic"),
         ("/%ff/%zz", "generic"),
         ("/chat/completions/..", "generic"),
     ],
 )
 def test_other_paths(path, name):
-    """Completions have their own adapter; everything else is read as unknown, never left out."""
+    """Every API has its own adapter; everything else is read as unknown, never left out."""
     assert adapter_for("POST", path).name == name
 
 

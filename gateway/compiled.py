@@ -156,7 +156,8 @@ class CompiledLexicons:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            _log.warning("compiled_lexicon_unreadable", file=path.name, reason=str(error))
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            _log.warning("compiled_lexicon_unreadable", file=path.name, reason=reason)
             return None
         if not secrets.compare_digest(tag, self._tag(self._cipher, key, parts)):
             _log.warning("compiled_lexicon_unreadable", file=path.name, reason="changed, or made with another secret")
@@ -178,8 +179,9 @@ class CompiledLexicons:
             draft.replace(self._folder / (key + _SUFFIX))
             self._prune()
         except OSError as error:
-            _log.warning("compiled_lexicon_not_kept", reason=str(error.strerror))
-            draft.unlink(missing_ok=True)
+            _log.warning("compiled_lexicon_not_kept", reason=error.strerror)
+            with contextlib.suppress(OSError):
+                draft.unlink()
 
     def _tag(self, cipher: Cipher, key: str, parts: Parts) -> bytes:
         named = (piece for name, part in parts.items() for piece in (name.encode(), part))

@@ -8,12 +8,12 @@ from filters.types import Action, Decision, Direction, OnError
 from gateway.decoding import CannotDecode, Decoding
 from gateway.protocols.bodies import Unreadable
 from gateway.protocols.jsontext import InvalidJSON, refuse_charset
-from gateway.protocols.types import WHOLE, Addressed, Binary, Body, ProtocolAdapter, Refusal
+from gateway.protocols.types import WHOLE, Addressed, Binary, Body, ProtocolAdapter, Refusal, ResponseView
 from gateway.proxy import headers
 from gateway.proxy.context import Context
 from gateway.proxy.ports import UpstreamResponse
 from gateway.proxy.pump import Pump
-from gateway.proxy.texts import Findings, decide_guarded
+from gateway.proxy.texts import MAX_TEXTS, Findings, aside, decide_guarded
 from gateway.relay import Relay, RelayPolicy
 
 _STREAMS = frozenset(
@@ -139,11 +139,15 @@ class Answering:
         if not raw:
             await self._deliver(raw)
             return
-        body = self._parse(raw)
+        body = await aside(len(raw), lambda: self._parse(raw))
         if isinstance(body, Unreadable):
             await self._unreadable(str(body), raw, decoding)
             return
-        await self._judge(body, raw)
+        view = await aside(len(raw), lambda: self._adapter.read_response(body))
+        if len(view.parts) > MAX_TEXTS:
+            await self._unreadable(f"it holds more than {MAX_TEXTS} texts", raw, decoding)
+            return
+        await self._judge(body, view, raw)
 
     async def _read(self, decoding: Decoding) -> bytes | None:
         """The body, decoded; ``None`` where it is too large to be held. Encoded bytes are kept beside it."""
@@ -178,9 +182,8 @@ class Answering:
             return body
         return Unreadable(reason)
 
-    async def _judge(self, body: Body, raw: bytes) -> None:
+    async def _judge(self, body: Body, view: ResponseView, raw: bytes) -> None:
         context = self._context
-        view = self._adapter.read_response(body)
         context.scanned(view.coverage)
         findings = await decide_guarded(
             context.ruleset, Direction.OUTPUT, context.profile, view.parts, context.services.inference

@@ -15,11 +15,12 @@ from gateway.logs import get_logger
 from gateway.protocols.bodies import Unreadable
 from gateway.protocols.jsontext import AmbiguousJSON, InvalidJSON, refuse_charset
 from gateway.protocols.routing import segments
+from gateway.protocols.types import Body, RequestView
 from gateway.proxy import headers
 from gateway.proxy.answer import Answering
 from gateway.proxy.context import Context
 from gateway.proxy.services import Services
-from gateway.proxy.texts import Findings, decide_guarded
+from gateway.proxy.texts import MAX_TEXTS, Findings, aside, decide_guarded
 from gateway.upstream import UpstreamError
 
 DISCARDED = 64 * 2**20
@@ -199,14 +200,14 @@ class Exchange:
         try:
             if context.adapter is not context.generic:  # which reads texts in other charsets too
                 refuse_charset(plain, kind)
-            context.body = context.adapter.read_body(plain, kind, strict=True)
+            context.body, view = await aside(len(plain), lambda: self._parsed(plain, kind))
         except AmbiguousJSON as error:
             raise _Rejected(400, f"The request is ambiguous: {error}.", "ambiguous_json", recorded=True) from None
         except InvalidJSON as error:
             raise _Rejected(400, f"The request body is not valid JSON: {error}.", "invalid_json") from None
         except Unreadable as error:
             return await self._judge_unreadable(plain, str(error))
-        context.view = context.adapter.read_request(context.body)
+        context.view = view
         context.scanned(context.view.coverage)
         context.ledger.model = context.view.model
         context.ledger.stream = context.view.stream
@@ -219,6 +220,15 @@ class Exchange:
             context.ruleset, Direction.INPUT, context.profile, context.view.parts, self._services.inference
         )
         return await self._act(findings, plain)
+
+    def _parsed(self, plain: bytes, kind: str) -> tuple[Body, RequestView]:
+        adapter = self._context.adapter
+        body = adapter.read_body(plain, kind, strict=True)
+        view = adapter.read_request(body)
+        if len(view.parts) > MAX_TEXTS:
+            msg = f"it holds more than {MAX_TEXTS} texts"
+            raise Unreadable(msg)
+        return body, view
 
     def _decode(self, raw: bytes) -> bytes:
         encoding = self._encoding

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from filters.ruleset import Ruleset
 from filters.stream import ModerationStream
@@ -15,7 +16,12 @@ from gateway.protocols.types import WHOLE, Edit, Path, TextPart
 from gateway.proxy.ports import Scorer
 
 _log = get_logger("gateway.proxy")
+T = TypeVar("T")
 
+LARGE = 128 * 1024
+"""Bytes of a body that is read beside the event loop."""
+MAX_TEXTS = 100_000
+"""Texts in one body; what holds more cannot be judged in a useful time, so the policy's ``unknown`` decides."""
 AT_ONCE = 32
 """Texts whose questions to the classifier are asked together."""
 
@@ -45,14 +51,20 @@ class Finding:
 
     def edits(self) -> list[Edit]:
         """The parts with every masked character replaced by ``*``, those that change."""
-        spans = [match.span for match in self.decision.matches if match.action is Action.MASK]
+        spans = sorted(match.span for match in self.decision.matches if match.action is Action.MASK)
         edits = []
-        start = 0
+        start = first = 0
         for part in self.parts:
-            masked = mask(part.text, start, spans)
+            end = start + len(part.text)
+            while first < len(spans) and spans[first].end <= start:
+                first += 1
+            last = first
+            while last < len(spans) and spans[last].start < end:
+                last += 1
+            masked = mask(part.text, start, spans[first:last])
             if masked != part.text:
                 edits.append(Edit(part.path, masked))
-            start += len(part.text)
+            start = end
         return edits
 
 
@@ -98,14 +110,27 @@ class Findings:
         return [edit for item in self.items for edit in item.edits()]
 
 
-def mask(text: str, start: int, spans: Sequence[Span]) -> str:
-    """``text``, which stands at offset ``start``, with the characters of these spans replaced by ``*``."""
-    end = start + len(text)
+def mask(text: str, start: int, spans: Iterable[Span]) -> str:
+    """``text``, which stands at offset ``start``, with the characters of these spans replaced by ``*``.
+
+    Args:
+        text: any part of a longer text.
+        start: where in that text it begins.
+        spans: in the order of their starts.
+    """
+    pieces: list[str] = []
+    at = 0
     for span in spans:
-        left, right = max(span.start, start), min(span.end, end)
+        left, right = max(span.start - start, at), min(span.end - start, len(text))
         if left < right:
-            text = text[: left - start] + "*" * (right - left) + text[right - start :]
-    return text
+            pieces += text[at:left], "*" * (right - left)
+            at = right
+    return "".join((*pieces, text[at:]))
+
+
+async def aside(size: int, step: Callable[[], T]) -> T:
+    """Take one step over a body of ``size`` bytes; over a large one in a thread, so that streams beside it go on."""
+    return step() if size < LARGE else await asyncio.to_thread(step)
 
 
 def joined(parts: Sequence[TextPart]) -> list[list[TextPart]]:

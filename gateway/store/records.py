@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import Any
 from uuid import UUID
 
@@ -47,8 +48,18 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+MATCHES = 1000
+"""Matches that a violation keeps at most: a text of a term repeated a million times must not fill the disk."""
+
+
 def match_records(matches: Sequence[Match]) -> tuple[dict[str, Any], ...]:
-    """Matches as a violation keeps and shows them. ``action`` is the one that was resolved for the match."""
+    """Matches as a violation keeps and shows them: the gravest, in the order of the text.
+
+    ``action`` is the one that was resolved for the match.
+    """
+    if len(matches) > MATCHES:
+        gravest = nsmallest(MATCHES, range(len(matches)), key=lambda at: (-(matches[at].action or 0), at))
+        matches = [matches[at] for at in sorted(gravest)]
     return tuple(
         {
             "start": match.span.start,

@@ -1,87 +1,32 @@
-"""The connection to the model API: one pool, raw bytes, and errors that say how far a request came."""
+"""The way to the model API: one pool of connections, raw bytes, and errors that say how far a request came."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import ssl
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Iterable
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
-from aiohttp.client_exceptions import ClientConnectorCertificateError, ClientConnectorError
-from multidict import CIMultiDict
-from yarl import URL
+import aiohappyeyeballs
 
-Headers = Sequence[tuple[bytes, bytes]]
+from gateway.upstream_connection import Connection, Headers, Response
+from gateway.upstream_errors import UpstreamBroken, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 
 KEEP_ALIVE_S = 4.0
 """Idle connections are closed before servers close theirs (five seconds is common), so that none goes stale in use."""
-MAX_LINE = 32 * 1024
-"""Bytes of one header line of an answer."""
-BUFFER = 64 * 1024
-"""Bytes of an answer that are read ahead of a slow client, doubled by aiohttp before it stops the socket."""
 RECONNECT_AFTER_S = 0.1
+SECOND_ADDRESS_S = 0.25
+"""Seconds that the first address of a name gets before the second is tried beside it (RFC 8305)."""
 
-# aiohttp repeats requests of the methods that HTTP calls idempotent when a kept connection proves closed. Right for
-# GET, HEAD and OPTIONS; these change something at the other side, so they are sent once, as POST is.
-_REPEATED_BY_AIOHTTP = frozenset({"DELETE", "PUT", "TRACE"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What may be asked twice: it changes nothing at the other side."""
+_BODILESS = _SAFE | {"TRACE"}
+_OWN_LINES = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _CREDENTIALS = (b"x-api-key", b"api-key", b"x-goog-api-key")
-
-
-class UpstreamError(Exception):
-    """The upstream did not answer as an HTTP server does."""
-
-    status = 502
-    kind = "broken"
-    code = "upstream_error"
-
-
-class UpstreamUnreachable(UpstreamError):  # noqa: N818 - names what happened
-    """No connection; nothing was sent."""
-
-    kind = "unreachable"
-    code = "upstream_unreachable"
-
-
-class UpstreamTimeout(UpstreamError):  # noqa: N818 - the same
-    """No connection, or no byte, in time."""
-
-    status = 504
-    kind = "timeout"
-    code = "upstream_timeout"
-
-
-class UpstreamBroken(UpstreamError):  # noqa: N818 - the same
-    """The connection ended before the answer did, or what came is not HTTP."""
-
-
-class Response:
-    """An answer whose head has arrived."""
-
-    def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
-        self._response = response
-        self._idle_timeout = idle_timeout
-        self.status = response.status
-        self.headers: Headers = [(name.lower(), value) for name, value in response.raw_headers]
-
-    async def read(self) -> bytes:
-        """The next bytes of the body, still encoded; ``b""`` once it is complete.
-
-        Raises:
-            UpstreamTimeout: no byte came for the idle timeout.
-            UpstreamBroken: the connection ended before the body did.
-        """
-        try:
-            return await self._response.content.readany()
-        except TimeoutError:
-            msg = f"The upstream sent nothing for {self._idle_timeout:g} s."
-            raise UpstreamTimeout(msg) from None
-        except (aiohttp.ClientError, OSError) as error:
-            msg = f"The upstream closed the connection in the middle of its answer ({type(error).__name__})."
-            raise UpstreamBroken(msg) from None
-
-    def cancel(self) -> None:
-        """Close the connection at once, unless the body was read to its end."""
-        self._response.close()
+_UNSENDABLE = re.compile(rb"[\x00-\x20\x7f]")
+_PORTS = {"http": 80, "https": 443}
 
 
 class Upstream:
@@ -95,7 +40,7 @@ class Upstream:
         tls: verification; the system's certificates where it is ``True``.
 
     Raises:
-        ValueError: the base URL is none.
+        ValueError: the base URL is none, or the key cannot be a header's value.
     """
 
     def __init__(
@@ -107,114 +52,199 @@ class Upstream:
         idle_timeout: float = 300.0,
         tls: ssl.SSLContext | bool = True,
     ) -> None:
-        url = URL(base_url)
-        if url.scheme not in {"http", "https"} or not url.host:
-            msg = f"{base_url!r} is not a base URL: use http://host:port or https://host"
-            raise ValueError(msg)
-        self._base = base_url.rstrip("/")
+        url = _split(base_url)
+        self._name = url.hostname or ""
+        self._port = url.port or _PORTS[url.scheme]
+        self._prefix = url.path.rstrip("/").encode()
+        self._host_line = b"host: %b\r\n" % _authority(url)
         self._key = key.encode() if key else None
+        if self._key is not None and _UNSENDABLE.search(self._key):
+            msg = "the upstream's key has a character that no header may have"
+            raise ValueError(msg)
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
-        self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._tls = _context(tls) if url.scheme == "https" else None
+        self._open: set[Connection] = set()
+        self._free: list[Connection] = []  # the one that was used last stands last
+        self._sweeper: asyncio.TimerHandle | None = None
 
     async def open(self, method: str, raw_path: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Response:
         """Send a request and wait for the head of the answer.
 
-        A refused connection is tried once more, for nothing was sent on it; a request that may have been sent is not.
+        A refused connection is tried once more, for nothing was sent on it; a request that may have been sent is not,
+        unless it changes nothing at the other side.
 
         Raises:
             UpstreamUnreachable: no connection.
             UpstreamTimeout: no connection or no answer in time.
             UpstreamBroken: the connection ended before the head of the answer, or it is not HTTP.
         """
+        head, chunked = self._head(method, raw_path, headers, body)
+        connection = self._kept()
+        if connection is not None:
+            try:
+                return await connection.ask(method, head, body, chunked=chunked)
+            except UpstreamBroken:
+                if connection.heard or method not in _SAFE or not isinstance(body, bytes):
+                    raise
         try:
-            return await self._send(method, raw_path, headers, body)
+            connection = await self._connect()
         except UpstreamUnreachable:
             await asyncio.sleep(RECONNECT_AFTER_S)
-            return await self._send(method, raw_path, headers, body)
+            connection = await self._connect()
+        return await connection.ask(method, head, body, chunked=chunked)
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for connection in list(self._open):
+            connection.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        await asyncio.sleep(0)  # the sockets close at the loop's next turn
 
-    async def _send(self, method: str, raw_path: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Response:
-        session = self._session or self._connect()
-        if not raw_path.startswith("/"):
-            raw_path = f"/{raw_path}"  # a target such as "@host/" or "*" must not become part of the authority
+    # --- the pool ----------------------------------------------------------------------------------------------------
+
+    def _kept(self) -> Connection | None:
+        """A connection that is open and not too old."""
+        free = self._free
+        while free:
+            connection = free.pop()
+            if connection.usable and asyncio.get_running_loop().time() - connection.free_since < KEEP_ALIVE_S:
+                return connection
+            connection.close()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        self._free.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(KEEP_ALIVE_S, self._sweep)
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if connection in self._free:
+            self._free.remove(connection)
+
+    def _sweep(self) -> None:
+        """Close what nobody used for long; the oldest stand first."""
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        while self._free and self._free[0].free_since + KEEP_ALIVE_S <= loop.time() + 0.01:
+            self._free.pop(0).close()
+        if self._free:
+            self._sweeper = loop.call_at(self._free[0].free_since + KEEP_ALIVE_S, self._sweep)
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        plain: socket.socket | None = None
         try:
-            response = await session.request(
-                method,
-                URL(self._base + raw_path, encoded=True),
-                headers=self._head(headers),
-                data=body or None,
-                allow_redirects=False,
-                ssl=self._tls,
-                middlewares=(_once,) if method in _REPEATED_BY_AIOHTTP else None,
-            )
-        except (ClientConnectorError, ClientConnectorCertificateError) as error:
-            raise UpstreamUnreachable(_reason(error)) from None
-        except aiohttp.ConnectionTimeoutError:
-            msg = f"No connection to the upstream within {self._connect_timeout:g} s."
-            raise UpstreamTimeout(msg) from None
-        except TimeoutError:
-            msg = f"The upstream did not answer within {self._idle_timeout:g} s."
-            raise UpstreamTimeout(msg) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            msg = f"The upstream closed the connection or sent no HTTP ({type(error).__name__})."
-            raise UpstreamBroken(msg) from None
-        return Response(response, self._idle_timeout)
+            async with asyncio.timeout(self._connect_timeout) as limit:
+                infos = await loop.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
+                plain = await aiohappyeyeballs.start_connection(infos, happy_eyeballs_delay=SECOND_ADDRESS_S)
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop, self._idle_timeout, self._keep, self._forget),
+                    sock=plain,
+                    ssl=self._tls,
+                    server_hostname=self._name if self._tls else None,
+                )
+        except BaseException as error:
+            if plain is not None:
+                plain.close()
+            if isinstance(error, TimeoutError) and limit.expired():
+                msg = f"No connection to the upstream within {self._connect_timeout:g} s."
+                raise UpstreamTimeout(msg) from None
+            if isinstance(error, (OSError, RuntimeError, UnicodeError)):
+                raise UpstreamUnreachable(_reason(error)) from None
+            raise
+        self._open.add(connection)
+        return connection
 
-    def _connect(self) -> aiohttp.ClientSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=30),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect_timeout, sock_read=self._idle_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_LINE,
-            read_bufsize=BUFFER,
-            trust_env=False,
-        )
-        return self._session
+    # --- the request's head ------------------------------------------------------------------------------------------
 
-    def _head(self, headers: Headers) -> CIMultiDict[str]:
-        lines: CIMultiDict[str] = CIMultiDict()
+    def _head(
+        self, method: str, raw_path: str, headers: Headers, body: bytes | AsyncIterable[bytes]
+    ) -> tuple[bytes, bool]:
+        """The head's bytes, and whether the body follows in chunks."""
+        target = self._prefix + raw_path.encode("latin-1")
+        if not raw_path.startswith("/"):
+            target = b"%b/%b" % (self._prefix, raw_path.encode("latin-1"))  # "@host/" or "*" is a path here
+        pieces = [b"%b %b HTTP/1.1\r\n" % (method.encode("latin-1"), target), self._host_line]
+        for name, value in headers if self._key is None else self._with_key(headers, self._key):
+            if name not in _OWN_LINES:
+                pieces.append(b"%b: %b\r\n" % (name, value))
+        chunked = False
+        if not isinstance(body, bytes):
+            length = next((value for name, value in headers if name == b"content-length"), None)
+            chunked = length is None
+            pieces.append(b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %b\r\n" % length)
+        elif body or method not in _BODILESS:
+            pieces.append(b"content-length: %d\r\n" % len(body))
+        pieces.append(b"\r\n")
+        head = b"".join(pieces)
+        # a line break inside a line would let a client write lines of its own, or a second request
+        if not len(pieces) == head.count(b"\n") == head.count(b"\r") or b"\0" in head or _UNSENDABLE.search(target):
+            msg = "The request's head has a character that cannot be sent."
+            raise UpstreamBroken(msg)
+        return head, chunked
+
+    @staticmethod
+    def _with_key(headers: Headers, key: bytes) -> Iterable[tuple[bytes, bytes]]:
         named = False  # the key went where the client had put its own
         for name, value in headers:
-            if self._key is not None and name in _CREDENTIALS:
-                value, named = self._key, True  # noqa: PLW2901 - the credential's place, our value
-            elif self._key is not None and name == b"authorization":
-                continue
-            lines.add(name.decode("latin-1"), _text(value))
-        if self._key is not None and not named:
-            lines["authorization"] = f"Bearer {self._key.decode()}"
-        return lines
+            if name in _CREDENTIALS:
+                named = True
+                yield name, key
+            elif name != b"authorization":
+                yield name, value
+        if not named:
+            yield b"authorization", b"Bearer " + key
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a request that changes something: it may have arrived."""
+def _split(base_url: str) -> SplitResult:
     try:
-        return await handler(request)
-    except ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        msg = f"The upstream closed the connection ({type(error).__name__})."
-        raise UpstreamBroken(msg) from None
+        url = urlsplit(base_url)
+        usable = url.scheme in _PORTS and bool(url.hostname) and (url.port is None or url.port > 0)
+        usable = usable and url.path.isascii() and not _UNSENDABLE.search(url.path.encode())
+    except ValueError:
+        usable = False
+    if not usable or url.username is not None:
+        msg = f"{base_url!r} is not a base URL: use http://host:port or https://host"
+        raise ValueError(msg)
+    return url
 
 
-def _text(value: bytes) -> str:
-    """A header value as aiohttp sends it back unchanged: it encodes as UTF-8."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+def _authority(url: SplitResult) -> bytes:
+    """What the ``Host`` line says: the port only where it is not the scheme's own."""
+    name = url.hostname or ""
+    host = b"[%b]" % name.encode() if ":" in name else name.encode("ascii" if name.isascii() else "idna")
+    return host if url.port in (None, _PORTS[url.scheme]) else b"%b:%d" % (host, url.port)
 
 
-def _reason(error: ClientConnectorError) -> str:
-    if isinstance(error, ClientConnectorCertificateError):
-        return f"The upstream's certificate is not trusted: {error.certificate_error}"
-    return f"The upstream cannot be reached: {error.os_error.strerror or type(error.os_error).__name__}"
+def _context(tls: ssl.SSLContext | bool) -> ssl.SSLContext:
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if not tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The upstream's certificate is not trusted: {error}"
+    text = error.strerror if isinstance(error, OSError) else None
+    return f"The upstream cannot be reached: {text or type(error).__name__}"
+
+
+__all__ = [
+    "Headers",
+    "Response",
+    "Upstream",
+    "UpstreamBroken",
+    "UpstreamError",
+    "UpstreamTimeout",
+    "UpstreamUnreachable",
+]

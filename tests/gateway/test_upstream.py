@@ -20,11 +20,13 @@ class Peer:
     scripts: list = field(default_factory=list)
     connections: int = 0
     requests: list = field(default_factory=list)
+    writers: list = field(default_factory=list)
     port: int = 0
 
     async def serve(self, reader, writer):
         """Read requests and play scripts: bytes to send, or None to close."""
         self.connections += 1
+        self.writers.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -51,6 +53,9 @@ async def peer(*scripts, **more):
         yield one
     finally:
         server.close()
+        for writer in one.writers:
+            writer.close()
+        await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager

@@ -12,9 +12,8 @@ from copy import deepcopy
 import orjson
 
 from gateway.protocols import jsontext
-from gateway.protocols.arguments import Piece
 from gateway.protocols.event_stream import EventStreamDecoder, Framing, is_opaque
-from gateway.protocols.frame_edit import changing, mapped
+from gateway.protocols.frame_edit import mapped, stands
 from gateway.protocols.types import KEY, WHOLE, Body, ChannelKey, Edit, Frame, FrameKind, Path, RequestView
 from gateway.sse import SSEEvent, replace_data
 
@@ -72,20 +71,20 @@ class ChoiceStreamDecoder(EventStreamDecoder):
         """The frame with these texts replaced and without what belongs to the choices that ended."""
         if frame.body is None:
             return self._edit_text(frame, edits, ended)
-        pieces = self._pieces_of(frame)
         gone = [number for number in frame.choices if number in ended or WHOLE in ended]
-        changes = changing(frame, edits, pieces)
+        finals = self._finals(frame, edits, gone)
+        changes = [edit for edit in finals if _standing(frame.body, edit.path) != edit.text]
         if not changes and not gone and WHOLE not in ended:
             return frame.raw
-        kept = {edit.path for edit in edits if edit.text}
+        kept = {edit.path for edit in finals if edit.text}
         if WHOLE in ended and not kept:
             return self._nothing(frame)
-        removed = [
-            Edit(delta.path, "")
-            for delta in frame.deltas
-            if (delta.key.choice in gone or WHOLE in ended) and delta.path and delta.path not in kept
-        ]
-        body = _replaced(frame.body, [*mapped(changes, pieces), *removed])
+        removed = {
+            path: Edit(path, "")
+            for choice, path in self._places(frame)
+            if (choice in gone or WHOLE in ended) and path and path not in kept
+        }
+        body = _replaced(frame.body, [*changes, *removed.values()])
         if frame.choices:
             body = self._without(body, frame, gone, kept, {edit.path for edit in changes})
         return self._nothing(frame) if body is None else self._write(frame.raw, orjson.dumps(body))
@@ -99,9 +98,13 @@ class ChoiceStreamDecoder(EventStreamDecoder):
             return frame.raw
         return self._write(frame.raw, text.encode()) if text else self._nothing(frame)
 
-    def _pieces_of(self, frame: Frame) -> dict[Path, Piece] | None:
-        pieces: dict[Path, Piece] | None = frame.note
-        return pieces
+    def _finals(self, frame: Frame, edits: Sequence[Edit], gone: Collection[int]) -> list[Edit]:  # noqa: ARG002
+        """The edits as edits of the strings that stand in the frame."""
+        return mapped([edit for edit in edits if stands(frame, edit.path)], frame.note)
+
+    def _places(self, frame: Frame) -> list[tuple[int, Path]]:
+        """Choice and place of every text of a frame."""
+        return [(delta.key.choice, delta.path) for delta in frame.deltas]
 
     def _write(self, raw: bytes, data: bytes) -> bytes:
         """The frame with other JSON in it."""
@@ -125,6 +128,11 @@ class ChoiceStreamDecoder(EventStreamDecoder):
             ``None`` where nothing is left to send.
         """
         raise NotImplementedError
+
+
+def _standing(body: Body, path: Path) -> Body:
+    """The string, or the key, at a path."""
+    return path[-1] if KEY in path[-2:-1] else jsontext.get(body, path)
 
 
 def _replaced(body: Body, edits: Sequence[Edit]) -> Body:

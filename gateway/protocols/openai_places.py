@@ -104,10 +104,15 @@ def is_plumbing(path: Path, text: str) -> bool:
     if last in ("id", "tool_call_id", "file_id") or (len(path) == 1 and last in ID_FIELDS):
         return is_identifier(text)
     if last == "url":
-        return text.startswith("data:") and _DATA_URL.fullmatch(text) is not None
+        return is_data_url(text)
     if last in ("data", "file_data") and len(path) > 1 and path[-2] in _MEDIA_PARTS:
         return _BASE64.fullmatch(text) is not None or _DATA_URL.fullmatch(text) is not None
     return False
+
+
+def is_data_url(text: str) -> bool:
+    """Whether a string is media inside an address and no words."""
+    return text.startswith("data:") and _DATA_URL.fullmatch(text) is not None
 
 
 def choice_number(body: Body, position: int) -> int:
@@ -180,6 +185,7 @@ __all__ = [
     "holds_media",
     "is_arguments",
     "is_beside",
+    "is_data_url",
     "is_plumbing",
     "joined",
     "mapped",

@@ -12,6 +12,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from gateway.protocols.anthropic_messages import AnthropicCountTokens, AnthropicMessages
+from gateway.protocols.dashscope import DashScope
 from gateway.protocols.gemini import Gemini
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.ollama import Ollama
@@ -54,6 +55,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], ProtocolAdapter], ...] = (
     (("v1", "messages"), AnthropicMessages()),
     (("api", "chat"), Ollama(chat=True)),
     (("api", "generate"), Ollama(chat=False)),
+    (("aigc", "text-generation", "generation"), DashScope(multimodal=False)),
+    (("aigc", "multimodal-generation", "generation"), DashScope(multimodal=True)),
 )
 # What may be asked of a response behind its id, or of responses at large.
 _RESPONSE_STEPS = frozenset(("cancel", "input_items", "input_tokens", "compact"))

@@ -119,7 +119,7 @@ def edited(
         edits += [
             Edit(path, wanted[key][start : start + len(text)])
             for key, path, text, start in frame.repeats
-            if key.choice not in gone
+            if key.choice not in gone or number == ended[key.choice]
         ]
         over: set[int] = set()  # choices that were cut earlier in this frame
         for delta in frame.deltas:

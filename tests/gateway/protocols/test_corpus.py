@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocols.anthropic_messages import AnthropicMessages
+from gateway.protocols.dashscope import DashScope
 from gateway.protocols.gemini import Gemini
 from gateway.protocols.generic_json import GenericJSON
 from gateway.protocols.ollama import Ollama
@@ -19,11 +20,16 @@ from gateway.protocols.testing import check_adapter, check_same, read
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 GEMINI = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+QWEN = {"model": "qwen-plus", "input": {"prompt": "hi"}}
+DASHSCOPE = DashScope(multimodal=False, stream=True)
 ADAPTERS = {
     "anthropic": (
         AnthropicMessages(),
         {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
     ),
+    "dashscope": (DASHSCOPE, {**QWEN, "parameters": {"result_format": "message", "incremental_output": False}}),
+    "dashscope_default": (DASHSCOPE, {**QWEN, "parameters": {"result_format": "message"}}),
+    "dashscope_incremental": (DASHSCOPE, {**QWEN, "parameters": {"result_format": "text", "incremental_output": True}}),
     "gemini": (Gemini("streamgeneratecontent"), GEMINI),
     "gemini_array": (Gemini("streamgeneratecontent", sse=False), GEMINI),
     "ollama_chat": (Ollama(chat=True), {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),

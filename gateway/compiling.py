@@ -5,10 +5,12 @@ It is told the database on stdin, as JSON, and answers on stdout: a line of JSON
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import orjson
@@ -73,6 +75,18 @@ def compile_apart(
         return _read_answer(process.stdout)
 
 
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Many new terms make the collector look at everything again and again, and it finds nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _read_answer(answer: IO[bytes]) -> tuple[int, Parts]:
     line = answer.readline()
     if not line.endswith(b"\n"):
@@ -91,6 +105,7 @@ def _read_answer(answer: IO[bytes]) -> tuple[int, Parts]:
 def main() -> None:
     """Do what stdin asks for."""
     os.nice(_NICE)
+    gc.disable()
     request = orjson.loads(sys.stdin.buffer.read())
     store = Store(request["url"])
     parts: Parts = {}

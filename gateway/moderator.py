@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from filters.policy import PolicyError
 from filters.ruleset import Ruleset
 from filters.taxonomy import TaxonomyError
 from gateway.compiled import CompiledLexicons
+from gateway.compiling import no_collection
 from gateway.crypto import Cipher
 from gateway.sources import active_policy, fingerprint, read_text
 from gateway.store import Store, StoreError
@@ -170,7 +170,7 @@ class Moderator:
         seen = _Seen(self._store.rulesets.active_revision(), self._file_state())
         if seen == self._seen:
             return None
-        with _no_collection():
+        with no_collection():
             ruleset = self._build(seen)
         self._seen = seen
         return ruleset
@@ -206,15 +206,3 @@ class Moderator:
             return fingerprint(read_text(self._policy))
         except PolicyError as error:
             return str(error)
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Some thousand new terms make the collector look at everything again and again, with the loop waiting."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

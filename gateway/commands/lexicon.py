@@ -33,8 +33,9 @@ def import_(
 ) -> None:
     """Take terms from a file, and make every worker use them within two seconds."""
     from gateway.compiled import CompiledLexicons
+    from gateway.compiling import no_collection
 
-    with terminal.problems():
+    with terminal.problems(), no_collection():
         settings = load_settings()
         with terminal.working(f"reading {file}"):
             terms = _read(file, form)

@@ -167,7 +167,7 @@ class Terms:
         cursor = connection.connection.cursor()
         try:
             cursor.execute(f"SELECT {names} FROM terms ORDER BY imported_at, id")  # noqa: S608 - our own names
-            return [_term(row) for chunk in iter(lambda: cursor.fetchmany(5000), []) for row in chunk]
+            return _terms(row for chunk in iter(lambda: cursor.fetchmany(5000), []) for row in chunk)
         finally:
             cursor.close()
 
@@ -192,6 +192,21 @@ def _columns(items: Iterable[Term]) -> dict[str, list[Any]]:
         "note": [item.note for item in unique],
         "imported_at": [now_utc()] * len(unique),
     }
+
+
+def _terms(rows: Iterable[Sequence[Any]]) -> list[Term]:
+    known: dict[Sequence[Any], tuple[Any, ...]] = {}  # most terms of a large lexicon differ in their spelling alone
+    found = []
+    for row in rows:
+        spelling, rest = row[0], row[1:]
+        shared = known.get(rest)
+        if shared is None:
+            like = _term(row)
+            shared = (like.category, like.action, like.match, like.unless, like.with_, like.within, like.note)
+            if len(known) < MAX_LIMIT:
+                known[rest] = shared
+        found.append(Term(spelling, *shared))
+    return found
 
 
 def _term(values: Sequence[Any]) -> Term:

@@ -235,14 +235,18 @@ def test_a_missing_file_is_said(sluice, tmp_path):
 
 @pytest.mark.slow
 def test_a_hundred_thousand_terms_are_imported_in_seconds(sluice, store, tmp_path):
-    """The import of a large lexicon stays within its budget of 5 seconds (10 allowed on a busy machine)."""
+    """The import of a large lexicon, compiled for every worker, stays within its budget of 5 seconds.
+
+    Counted is the processor's time, for the machine may be busy with other tests; then twice of it may be taken.
+    """
     digits = "零一二三四五六七八九"
     rows = ("".join(digits[int(d)] for d in f"{n:06d}") + ",A1.d,,,,,," for n in range(100_000))
     (tmp_path / "big.csv").write_text(TERMS.splitlines()[0] + "\n" + "\n".join(rows) + "\n")
-    started = time.perf_counter()
+    started = time.process_time()
     sluice("lexicon", "import", tmp_path / "big.csv")
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
     assert store.terms.count() == 100_000
+    assert len(list((tmp_path / "data" / "compiled").glob("*.compiled"))) == 1
 
 
 def test_the_policy_schema_is_json(sluice):

@@ -46,7 +46,8 @@ def migrate(database: Database) -> bool:
 
 
 def _settled(revision: str | None) -> bool:
-    if revision is not None and int(revision) > int(SCHEMA_HEAD):
+    # A revision that is no number is none of ours: another program's database, or a version that names them otherwise.
+    if revision is not None and (not revision.isdecimal() or int(revision) > int(SCHEMA_HEAD)):
         msg = (
             f"the database has schema {revision}; this version of Sluice knows {SCHEMA_HEAD} and older. "
             "Run the newer version, or point SLUICE_DATABASE_URL at another database"

@@ -1,4 +1,4 @@
-"""Where a frame of an Anthropic stream stands: clients count blocks, so a refusal must go on counting where they are."""
+"""Where a frame of an Anthropic stream stands: clients count blocks, and a refusal goes on counting where they are."""
 
 from __future__ import annotations
 

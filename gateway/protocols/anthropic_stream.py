@@ -184,7 +184,7 @@ class AnthropicStreamDecoder(EventStreamDecoder):
             raise NotUnderstood
         kind = delta["type"]
         for name, value in delta.items():
-            if not value or (name == "type" and is_identifier(value)):
+            if not value or (name == "type" and isinstance(value, str) and is_identifier(value)):
                 continue
             if type(value) is not str:
                 self._say_rest(index, kind, ("delta", name), value)

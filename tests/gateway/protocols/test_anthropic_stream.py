@@ -5,7 +5,7 @@ import json
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
 from anthropic.types import RawMessageStreamEvent
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -344,6 +344,10 @@ def secrets(body):
     return json.dumps(body, ensure_ascii=False).count(SECRET)
 
 
+@example(bodies=[SECRET])
+@example(bodies=[{"type": "content_block_delta", "index": 0, "delta": {"type": [SECRET]}}])
+@example(bodies=[{"type": "message_delta", "delta": {}, "message": SECRET}])
+@example(bodies=[{"delta": {"thinking": SECRET}}])
 @given(bodies=st.lists(BODIES, max_size=5))
 def test_any_stream(bodies):
     """Every text of any frame is found; masks and blocks take all of it; nothing raises."""

@@ -11,6 +11,8 @@ from gateway.protocols import jsontext
 from gateway.protocols import openai_responses_shapes as shapes
 from gateway.protocols.event_stream import NotUnderstood, is_identifier
 from gateway.protocols.frame_edit import Pieces, changing, edit_text, mapped
+from gateway.protocols.numbered_templates import NumberedTemplate, NumberedTemplates
+from gateway.protocols.openai_responses_events import DELTAS, DONES, LAST, OTHERS, WHOLES, Spec
 from gateway.protocols.openai_responses_places import (
     all_logprobs,
     holds_media,
@@ -22,50 +24,10 @@ from gateway.protocols.openai_responses_places import (
 )
 from gateway.protocols.openai_responses_sent import Place, SentResponse
 from gateway.protocols.repeats import RepeatingStreamDecoder
-from gateway.protocols.types import WHOLE, Body, ChannelKey, Edit, Frame, FrameKind, Path, Refusal, RequestView
+from gateway.protocols.templates import LAZY, lazy_body
+from gateway.protocols.types import WHOLE, Body, ChannelKey, Delta, Edit, Frame, FrameKind, Path, Refusal, RequestView
 from gateway.sse import SSEEvent, replace_data
 
-# Stem of a delta event -> (channel, name of its place, field that numbers it, field of its ``done`` event).
-_STEMS: dict[str, tuple[str, str, str, str]] = {
-    "response.output_text": ("content", "content", "content_index", "text"),
-    "response.refusal": ("refusal", "content", "content_index", "refusal"),
-    "response.reasoning_text": ("reasoning", "content", "content_index", "text"),
-    "response.reasoning_summary_text": ("reasoning", "summary", "summary_index", "text"),
-    "response.function_call_arguments": ("tool", "arguments", "", "arguments"),
-    "response.mcp_call_arguments": ("tool", "arguments", "", "arguments"),
-    "response.custom_tool_call_input": ("tool", "input", "", "input"),
-    "response.code_interpreter_call_code": ("tool", "code", "", "code"),
-    "response.shell_call_command": ("tool", "command", "command_index", "command"),
-    "response.audio.transcript": ("content", "transcript", "", "transcript"),
-}
-_DELTAS = {f"{stem}.delta": spec for stem, spec in _STEMS.items()}
-_DONES = {f"{stem}.done": spec for stem, spec in _STEMS.items()}
-_LAST = frozenset(("response.completed", "response.incomplete", "response.failed"))
-_WHOLES = _LAST | {"response.created", "response.in_progress", "response.queued"}
-_OTHERS = frozenset(
-    (
-        *("response.output_item.added", "response.output_item.done", "response.content_part.added"),
-        *(
-            "response.content_part.done",
-            "response.reasoning_summary_part.added",
-            "response.reasoning_summary_part.done",
-        ),
-        *("response.output_text.annotation.added", "response.shell_call_command.added", "response.audio.done"),
-        *("response.shell_call_output_content.delta", "response.shell_call_output_content.done"),
-        *("response.audio.delta", "response.compaction.compacting", "keepalive"),
-        *(f"response.mcp_call.{step}" for step in ("in_progress", "completed", "failed")),
-        *(f"response.mcp_list_tools.{step}" for step in ("in_progress", "completed", "failed")),
-        *(
-            f"response.{tool}_call.{step}"
-            for tool in ("web_search", "file_search")
-            for step in ("in_progress", "searching")
-        ),
-        *("response.web_search_call.completed", "response.file_search_call.completed"),
-        *(f"response.code_interpreter_call.{step}" for step in ("in_progress", "interpreting", "completed")),
-        *(f"response.image_generation_call.{step}" for step in ("in_progress", "generating", "completed")),
-        "response.image_generation_call.partial_image",
-    )
-)
 _MAX_SHAPES = 64
 _BEGINNINGS = frozenset(("text", "refusal", "arguments", "input", "code"))  # what deltas go on from, where it is said
 
@@ -94,10 +56,35 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
         self._item_id = ""
         self._kind = ""  # of the event being read
         self._plain: set[tuple[object, ...]] = set()  # shapes of deltas that hold no text but their own
+        self._fast = NumberedTemplates()
         self._cut: tuple[int, int] | None = None  # frames that left, number of the next event
         self._is_over = False
 
     # --- reading ---------------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take bytes in any cut and return the frames that are complete."""
+        if self._sse.idle and (found := self._fast.match(data)) is not None:
+            return [self._numbered(data, *found)]
+        frames = []
+        for event in self._sse.feed(data):
+            found = None if event.raw is data else self._fast.match(event.raw)
+            frames.append(self._frame(event) if found is None else self._numbered(event.raw, *found))
+        return frames
+
+    def _numbered(self, raw: bytes, template: NumberedTemplate, sequence: int, text: str) -> Frame:
+        """A delta that differs from an earlier one in its text and number alone."""
+        self._number += 1
+        note = _Note(self._number, self._next, sequence + 1, template.kind, None)
+        self._next = sequence + 1
+        key = self._channels.speak(template.key)
+        self._heard.say(key, text)
+        self._sent.say(self._number, *template.place, text)
+        over = self._channels.after_frame((0,))
+        if over:
+            self._heard.close(over)
+            self._fast.forget()
+        return Frame(raw, FrameKind.DATA, (Delta(key, ("delta",), text),), LAZY, note, (0,), (), over)
 
     def _frame(self, event: SSEEvent) -> Frame:
         self._number += 1
@@ -113,12 +100,12 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
 
     def _read(self, event: SSEEvent, body: Body) -> Frame:
         kind = self._kind = body.get("type") or event.event
-        spec = _DELTAS.get(kind)
+        spec = DELTAS.get(kind)
         if spec is not None and type(body.get("delta")) is str:
             return self._read_delta(event, body, spec)
-        if kind == "error" or (kind not in _WHOLES and "error" in body and "type" not in body):
+        if kind == "error" or (kind not in WHOLES and "error" in body and "type" not in body):
             return Frame(event.raw, FrameKind.ERROR, self._all_isolated(body, "error"), body)
-        if kind not in _DONES and kind not in _WHOLES and kind not in _OTHERS and spec is None:
+        if kind not in DONES and kind not in WHOLES and kind not in OTHERS and spec is None:
             raise NotUnderstood
         return self._read_event(event, body, kind)
 
@@ -127,7 +114,7 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
             return Frame(event.raw, FrameKind.END, self._deltas)
         return super()._no_json(event, data)
 
-    def _read_delta(self, event: SSEEvent, body: Body, spec: tuple[str, str, str, str]) -> Frame:
+    def _read_delta(self, event: SSEEvent, body: Body, spec: Spec) -> Frame:
         channel, name, counter, _ = spec
         index = body.get("output_index", 0)
         sub = body.get(counter, 0) if counter else 0
@@ -148,7 +135,10 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
             or not is_identifier(body.get("obfuscation"))
         ):
             self._read_rest(body, shape)
-        return self._made(event, body)
+        frame = self._made(event, body)
+        if name != "arguments":
+            self._fast.learn(frame, self._kind, (index, (name, sub)))
+        return frame
 
     def _key(self, channel: str, name: str, index: Body, sub: Body) -> ChannelKey:
         if type(index) is not int or type(sub) is not int:
@@ -189,20 +179,22 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
             body.get("item") or body.get("part") or (body.get("response") or {}).get("output")
         )
         self._sent.note(self._number, kind, body)
-        if kind in _LAST:
+        if kind in LAST:
             self._ends = (0,)
         return self._made(event, body, self._closing(body, kind))
 
     def _made(self, event: SSEEvent, body: Body, closes: Collection[ChannelKey] = ()) -> Frame:
         deltas = self._deltas
         over = self._over(closes)
+        if over:
+            self._fast.forget()
         # What is new in the last event must be able to end the stream in its place.
         kind = FrameKind.END if self._ends and not deltas else FrameKind.DATA
         return Frame(event.raw, kind, deltas, body, None, (0,), self._ends, over, self._media, self._repeats)
 
     def _place(self, body: Body, kind: str, path: Path) -> tuple[str, int]:
         """The channel and the choice of a text of an event. The response as a whole belongs to no choice."""
-        spec = _DONES.get(kind) or _DELTAS.get(kind)
+        spec = DONES.get(kind) or DELTAS.get(kind)
         if spec is not None:
             return (spec[0] if path[0] in (spec[3], "delta") else "other"), 0
         if path[0] in ("item", "part"):
@@ -240,7 +232,7 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
         if kind.endswith(("arguments.done", "output_item.done")):
             if (key := self._keys.get(("arguments", body.get("output_index", 0), 0))) is not None:
                 self._end_arguments(key)
-        elif kind in _LAST:
+        elif kind in LAST:
             for key in list(self._arguments):
                 self._end_arguments(key)
 
@@ -249,7 +241,7 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
         index = body.get("output_index", 0)
         if kind == "response.output_item.done":
             return self._items.pop(index, ())
-        spec = _DONES.get(kind)
+        spec = DONES.get(kind)
         if spec is None:
             return ()
         key = self._keys.get((spec[1], index, body.get(spec[2], 0) if spec[2] else 0))
@@ -265,10 +257,12 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
     def edit(self, frame: Frame, edits: Sequence[Edit], ended: Collection[int] = ()) -> bytes:
         """The frame with these texts replaced; once the response is cut, with nothing but them."""
         note: _Note = frame.note
+        if frame.body is LAZY:
+            frame.body = lazy_body(frame)
         if frame.body is None:
             return edit_text(frame, edits, ended)
         kept = {edit.path for edit in edits if edit.text and edit.path}
-        if ended and (not kept or note.kind in _LAST):
+        if ended and (not kept or note.kind in LAST):
             self._cut = note.number - 1, note.before
             return b""
         changes = changing(frame, edits, note.pieces)
@@ -285,7 +279,7 @@ class ResponsesStreamDecoder(RepeatingStreamDecoder):
 
     def _remember(self, note: _Note, body: Body) -> None:
         """What is sent in the place of what was read."""
-        spec = _DELTAS.get(note.kind)
+        spec = DELTAS.get(note.kind)
         if spec is None or type(body["delta"]) is not str:
             self._sent.note(note.number, note.kind, body)
             return

@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 # In CI a part that is absent is a failure, so the training extra comes too; on a user's machine its tests skip.
 EXTRAS := $(if $(filter true,$(CI)),test$(comma)train,test)
 
-.PHONY: run test lint format load clean
+.PHONY: run test lint format load quality clean
 
 $(BIN)/.run: pyproject.toml requirements/base.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,9 @@ test: lint
 
 load: $(BIN)/.test
 	$(BIN)/python load_tests/run.py
+
+quality: $(BIN)/.test
+	$(BIN)/python tests/quality/run.py --failures
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

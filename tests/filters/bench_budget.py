@@ -12,7 +12,7 @@ from pathlib import Path
 from filters.keyword import build_filters
 from filters.lexicon import Lexicon, read_csv
 
-BENIGN = Path(__file__).parents[1] / "shipped" / "benign.txt"
+BENIGN = Path(__file__).parents[2] / "gateway" / "shipped" / "benign.txt"
 LONG = 300_000
 
 

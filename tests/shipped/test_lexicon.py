@@ -18,7 +18,7 @@ from filters.types import Action, Direction, Match
 HERE = Path(__file__).parent
 SHIPPED = HERE.parents[1] / "gateway" / "shipped"
 
-BENIGN = (HERE / "benign.txt").read_text(encoding="utf-8").splitlines()
+BENIGN = (SHIPPED / "benign.txt").read_text(encoding="utf-8").splitlines()
 HITS = [json.loads(line) for line in (HERE / "hits.jsonl").read_text(encoding="utf-8").splitlines()]
 
 TRADITIONAL = str.maketrans(

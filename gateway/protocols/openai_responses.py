@@ -161,7 +161,7 @@ class OpenAIResponses:
         refusal = blocked.get(WHOLE) or next(iter(blocked.values()))
         if WHOLE in blocked:
             header = {name: body[name] for name in _HEADER & body.keys() if _is_plain(body[name])}
-            kept = shapes.response("", refusal, **header)
+            kept = {**shapes.response("", refusal), **header}
         else:
             kept = {name: value for name, value in _edited(body, edits).items() if name != "output_text"}
         return orjson.dumps(shapes.refused(kept, [_refused_message(refusal)]))

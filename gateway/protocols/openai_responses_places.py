@@ -156,7 +156,7 @@ def item_channel(item: Body, path: Path) -> str:
     kind = item.get("type", "message") if isinstance(item, dict) else "output_text"
     if "annotations" in path or not isinstance(kind, str):
         return "other"
-    if path[-1] == "refusal":
+    if path[-1:] == ("refusal",):
         return "refusal"
     if kind in _REASONING:
         return "reasoning"

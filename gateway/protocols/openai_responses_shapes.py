@@ -27,8 +27,8 @@ def message(refusal: Refusal, content: Sequence[Any], status: str = "incomplete"
     }
 
 
-def response(model: str, refusal: Refusal, **more: Any) -> dict[str, Any]:
-    """A response of ours; ``more`` replaces its fields."""
+def response(model: str, refusal: Refusal) -> dict[str, Any]:
+    """A response of ours that has just begun."""
     return {
         "id": f"resp_{refusal.decision_id}",
         "object": "response",
@@ -54,7 +54,6 @@ def response(model: str, refusal: Refusal, **more: Any) -> dict[str, Any]:
         "truncation": "disabled",
         "usage": None,
         "user": None,
-        **more,
     }
 
 

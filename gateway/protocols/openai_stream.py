@@ -31,6 +31,13 @@ from gateway.sse import SSEEvent
 
 _HEADER = ("id", "object", "created", "model", "system_fingerprint", "service_tier")
 _TOP = frozenset((*_HEADER, "choices", "obfuscation"))
+# Why a choice ended, by OpenAI and by the makers of compatible APIs; anything else in its place is text.
+_FINISHED = frozenset(
+    (
+        *("stop", "length", "tool_calls", "function_call", "content_filter", "sensitive", "network_error", "error"),
+        *("model_context_window_exceeded", "insufficient_system_resource", "repetition_truncation", "normal", "eos"),
+    )
+)
 _RATINGS = frozenset(("safe", "low", "medium", "high"))  # the whole vocabulary of Azure's content_filter_results
 
 
@@ -56,7 +63,7 @@ class OpenAIStreamDecoder(EventStreamDecoder):
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def _read(self, event: SSEEvent, body: Body) -> Frame:
-        if event.event == "error" or (type(body) is dict and "error" in body):
+        if event.event == "error" or (type(body) is dict and ("error" in body or _is_failure(body))):
             return self._read_error(event.raw, body)
         choices = self._read_chunk(body)
         deltas = self._deltas
@@ -99,6 +106,7 @@ class OpenAIStreamDecoder(EventStreamDecoder):
         if "obfuscation" in body and not is_identifier(body["obfuscation"]):
             self._read_repeated(WHOLE, ("obfuscation",), body["obfuscation"])
         choices = body["choices"] if "choices" in body or not body.get("usage") else []
+        choices = [] if choices is None else choices  # so some say that there are none
         if body.get("usage"):
             self._usage_seen = True
         if type(choices) is not list:
@@ -195,6 +203,13 @@ class OpenAIStreamDecoder(EventStreamDecoder):
             "model": self._request.model or "",
             **{name: value for name, value in said.items() if is_id(value)},
         }
+
+
+def _is_failure(body: Body) -> bool:
+    """Whether a frame is an error object without the name of one, as some compatible APIs put it into a 200 stream."""
+    if "choices" in body:
+        return False
+    return "error_code" in body or "error_msg" in body or ("code" in body and ("message" in body or "msg" in body))
 
 
 __all__ = ["NotUnderstood", "OpenAIStreamDecoder", "is_id", "is_identifier", "is_opaque"]

@@ -39,6 +39,10 @@ ADAPTERS = {
     "openai_responses": (OpenAIResponses(), {"model": "demo-1", "input": "hi", "stream": True}),
     "openai_speech": (OpenAISpeech(), {"model": "m", "input": "hi", "stream_format": "sse"}),
     "openai_transcription": (OpenAITranscription(), {"model": "m", "prompt": "hi", "stream": True}),
+    "openai_chat_quirks": (
+        OpenAIChat(),
+        {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True},
+    ),
     "openai_completions": (OpenAICompletions(), {"model": "demo-1", "prompt": "hi", "stream": True}),
     "generic": (GenericJSON(), {"q": "hi", "stream": True}),
 }

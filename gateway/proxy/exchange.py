@@ -57,6 +57,7 @@ class Exchange:
         self._services = services
         self._receive = receive
         self._context = Context(services, scope, send)
+        self._gone = False
 
     async def run(self) -> None:
         """Answer the request; returns early, with everything closed, when the client leaves."""
@@ -66,21 +67,35 @@ class Exchange:
             if not isinstance(body, bytes):  # its rest is still to be received: nobody else may listen
                 await self._guarded(rejected or body)
                 return
-            async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(self._until_gone())
-                await self._guarded(rejected or body)
-                watcher.cancel()
-        except* ClientGone:
+            await self._watched(rejected or body)
+        except ClientGone:
             pass
         finally:
             self._context.close()
 
-    async def _until_gone(self) -> None:
-        """Cancel everything through the task group as soon as the client disconnects."""
+    async def _watched(self, body: bytes | _Rejected) -> None:
+        """Serve, and be cancelled as soon as the client disconnects.
+
+        A task group would do the same, at more than the watcher's own price for every request.
+        """
+        task = asyncio.current_task()
+        watcher = asyncio.create_task(self._until_gone(task))
+        try:
+            await self._guarded(body)
+        except asyncio.CancelledError:
+            if not self._gone or task is None or task.uncancel():
+                raise  # somebody else wants this to end, too
+        finally:
+            if not self._context.finished:  # else the end of the answer has woken it already
+                watcher.cancel()
+
+    async def _until_gone(self, task: asyncio.Task[None] | None) -> None:
+        """Cancel the exchange when the client disconnects before it has everything."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._context.finished:
-            raise ClientGone
+        if not self._context.finished and task is not None and not task.done():
+            self._gone = True
+            task.cancel()
 
     async def _guarded(self, body: bytes | AsyncIterator[bytes] | _Rejected) -> None:
         """Moderation's outermost frame: a defect of ours never forwards what was not judged."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from filters.types import Action, Scores
@@ -150,8 +150,15 @@ class Pump:
 
     # --- what goes out -----------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, events: Iterable[RelayEvent]) -> None:
+    async def _carry_out(self, events: Sequence[RelayEvent]) -> None:
         queue = self._events
+        if not queue and len(events) <= 1:  # the common case: nothing leaves yet, or bytes do and nothing else
+            if not events:
+                return
+            event = events[0]
+            if type(event) is Send:
+                await self._send_body(event.data, True)
+                return
         queue.extend(events)
         self._ask([event for event in queue if type(event) is Score])
         while queue:

@@ -82,6 +82,11 @@ class Dictionary:
     def __contains__(self, word: str) -> bool:
         return bool(self._frequencies.get(word))
 
+    @property
+    def frequencies(self) -> Mapping[str, int]:
+        """How often each word was counted; 0 marks a mere prefix of longer words."""
+        return self._frequencies
+
 
 def load(cache_dir: Path | None = None) -> Dictionary:
     """Load the dictionary once; later calls return the same.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.proxy.ports import Headers
 
@@ -35,6 +36,11 @@ _OF_THE_BYTES = _OF_THE_ENCODING | {
     b"accept-ranges",
     b"content-range",
 }
+_REQUEST_EDITED = _REQUEST_DROPPED | _OF_THE_BYTES
+_ANSWER_DROPPED = _HOP_BY_HOP | {b"date"}  # the server puts its own on every answer
+_ANSWER_DECODED = _ANSWER_DROPPED | _OF_THE_ENCODING
+_ANSWER_EDITED = _ANSWER_DROPPED | _OF_THE_BYTES
+_USUAL = 128  # bytes of an Accept-Encoding that is worth remembering
 
 
 def get(headers: Headers, name: bytes) -> bytes:
@@ -55,9 +61,9 @@ def for_upstream(headers: Headers, *, body_kept: bool = True) -> list[tuple[byte
     The body goes out decoded, and the upstream may encode its answer only in ways that can be read here. With
     ``body_kept=False`` what described the client's bytes is dropped too.
     """
-    dropped = _REQUEST_DROPPED | _listed(headers)
-    if not body_kept:
-        dropped |= _OF_THE_BYTES
+    dropped = _REQUEST_DROPPED if body_kept else _REQUEST_EDITED
+    if listed := _listed(headers):
+        dropped |= listed
     lines = [(key, value) for key, value in headers if key not in dropped and not key.startswith(_OURS)]
     lines.append((b"accept-encoding", accepted(get(headers, b"accept-encoding"))))
     return lines
@@ -65,6 +71,15 @@ def for_upstream(headers: Headers, *, body_kept: bool = True) -> list[tuple[byte
 
 def accepted(value: bytes) -> bytes:
     """The client's ``Accept-Encoding`` without what cannot be decoded here."""
+    return _accepted_usually(value) if len(value) <= _USUAL else _accepted(value)
+
+
+@lru_cache(maxsize=64)
+def _accepted_usually(value: bytes) -> bytes:
+    return _accepted(value)
+
+
+def _accepted(value: bytes) -> bytes:
     offered = [part.strip() for part in value.split(b",")]
     known = [part for part in offered if re.split(rb"[;\s]", part.lower(), maxsplit=1)[0] in _ENCODINGS]
     return b", ".join(known) or b"identity"
@@ -78,11 +93,9 @@ def for_client(headers: Headers, *, decoded: bool = False, edited: bool = False)
         decoded: the content encoding was undone, so it and the length are dropped.
         edited: the bytes are others than the upstream's, so everything that described them is dropped.
     """
-    dropped = _HOP_BY_HOP | _listed(headers) | {b"date"}  # the server puts its own on every answer
-    if edited:
-        dropped |= _OF_THE_BYTES
-    elif decoded:
-        dropped |= _OF_THE_ENCODING
+    dropped = _ANSWER_EDITED if edited else _ANSWER_DECODED if decoded else _ANSWER_DROPPED
+    if listed := _listed(headers):
+        dropped |= listed
     return [(key, value) for key, value in headers if key not in dropped and not key.startswith(_OURS)]
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from filters.ruleset import Ruleset
 from filters.stream import ModerationStream
-from filters.types import Action, Decision, Direction, Match, OnError, Span
+from filters.types import Action, Cleared, Decision, Direction, Match, OnError, Span
 from gateway.judge import CHUNK, judge
 from gateway.logs import get_logger
 from gateway.protocols.types import WHOLE, Edit, Path, TextPart
@@ -173,19 +173,25 @@ async def _judge(
         decision = _decide_now(stream, text)
     else:
         decision = (await judge(stream, text, scorer)).decision
-    if decision.would_action is Action.ALLOW and not decision.degraded:
+    if decision is None or (decision.would_action is Action.ALLOW and not decision.degraded):
         return None
     return Finding(parts, text, decision)
 
 
-def _decide_now(stream: ModerationStream, text: str) -> Decision:
-    """What ``judge`` does, for a short text about which nobody has to be asked."""
+def _decide_now(stream: ModerationStream, text: str) -> Decision | None:
+    """What ``judge`` does, for a short text about which nobody has to be asked; ``None`` where nothing was found.
+
+    Every match that counts comes as an event, and no text this short can be held back for too long: where a stream
+    only said how much may leave, its decision would be a plain allow.
+    """
     try:
-        stream.feed(text)
-        stream.finish()
+        events = (*stream.feed(text), *stream.finish())
     except Exception as error:  # noqa: BLE001 - whatever a filter raises, the policy decides; it is never a silent pass
         _log.error("filter_failed", error=type(error).__name__)  # its message may quote the text
         stream.fail()
+        return stream.decision()
+    if all(type(event) is Cleared for event in events) and stream.cleared == len(text):
+        return None
     return stream.decision()
 
 

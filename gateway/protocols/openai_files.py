@@ -87,7 +87,14 @@ class OpenAIFiles(OpenAIFields):
         self._adapter_for = adapter_for
 
     def read_body(self, raw: bytes, content_type: str, *, strict: bool) -> Body:
-        """Parse a form, and the JSON lines of its file where its purpose says that it holds some."""
+        """Parse a form, and the JSON lines of its file where its purpose says that it holds some.
+
+        Raises:
+            gateway.protocols.bodies.Unreadable: neither a form nor JSON.
+        """
+        if raw and "multipart/" not in content_type.lower() and raw.lstrip()[:1] not in jsontext.JSON_STARTS:
+            msg = "neither a form nor JSON"
+            raise bodies.Unreadable(msg)
         body = super().read_body(raw, content_type, strict=strict)
         if isinstance(body, bodies.Multipart):
             purposes = {part.text for part in body.parts if part.name == "purpose"}

@@ -50,6 +50,8 @@ WEAKNESSES = tuple(
     """\
 The training data hold almost no Chinese rows of gambling, sexual content, fraud, adverts, self-harm, political \
 incitement or jailbreaks: recall there is near nothing, and the lexicon carries those categories.
+English prompts of every hazard are found, where they are, mostly as jailbreaks, which are the only unsafe English \
+prompts in the training data: the category of such a hit says little.
 English insult is learned from tweets of one dialect: ordinary English that mentions its slang, and web text unlike \
 tweets and short messages, is the likeliest false alarm.
 COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral \

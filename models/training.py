@@ -155,7 +155,7 @@ def _fit(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
-    saved = _Checkpoint(checkpoint, network, optimiser, schedule, _identity(config, labels))
+    saved = _Checkpoint(checkpoint, network, optimiser, schedule, _identity(config, labels, tokenizer))
     done = 0
     for epoch in range(saved.load() if resume else 0, config.epochs):
         torch.manual_seed(config.seed + epoch)
@@ -207,10 +207,11 @@ def _shape(config: TrainingConfig, tokenizer: Tokenizer, labels: Sequence[str]) 
     )
 
 
-def _identity(config: TrainingConfig, labels: Sequence[str]) -> str:
+def _identity(config: TrainingConfig, labels: Sequence[str], tokenizer: Tokenizer) -> str:
+    """What two runs must share for one to go on from the other; the tokenizer stands for the data it was built from."""
     # How the result is calibrated does not touch the weights: a finished run can be calibrated again.
     fitted = dataclasses.asdict(dataclasses.replace(config, target_false_alarms=0.0))
-    return repr((fitted, tuple(labels)))
+    return repr((fitted, tuple(labels), checksum(tokenizer.to_str().encode())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class SSEDecoder:
             event = _one_line(data)
             if event is not None:
                 return [event]
+        if self.idle and data[:6] == b"data: " and _is_one_crlf_line(data):
+            return [SSEEvent(data, data[6:-4])]
         return self._feed(data)
 
     def finish(self) -> list[SSEEvent]:
@@ -161,6 +163,11 @@ class SSEDecoder:
         if self._failed:
             msg = f"an event of more than {self._max} bytes, or bytes after the end"
             raise FrameTooLarge(msg)
+
+
+def _is_one_crlf_line(raw: bytes) -> bool:
+    """Whether bytes are one line and an empty one, with CRLF, as Google sends events."""
+    return raw[-4:] == b"\r\n\r\n" and raw.find(b"\r") == len(raw) - 4 and raw.find(b"\n") == len(raw) - 3
 
 
 def _one_line(raw: bytes) -> SSEEvent | None:

@@ -18,6 +18,7 @@ from gateway.protocols.templates import LAZY, Template, Templates
 from gateway.protocols.types import WHOLE, Body, ChannelKey, Delta, Frame, FrameKind, Path
 from gateway.sse import SSEDecoder, SSEEvent
 
+_NUMBERS = frozenset((int, float, bool, type(None)))
 _IDENTIFIER = re.compile(r"[\w.:/@+=-]{0,256}", re.ASCII)
 # Labels, ids and signatures of a delta; their values are skipped while they look like such.
 _OPAQUE = frozenset(("id", "type", "index", "format", "signature", "data", "expires_at"))
@@ -172,6 +173,8 @@ class EventStreamDecoder:
         first may have been masked, and so must be the next.
         """
         if value is None or type(value) in (int, float, bool):
+            return
+        if type(value) is dict and _NUMBERS.issuperset(map(type, value.values())):
             return
         for at, text in jsontext.strings(value, path):
             if self._is_label(at, text) or (self._repeated.get(at) == text and is_identifier(text)):

@@ -19,6 +19,7 @@ from gateway.sse import SSEEvent, replace_data
 
 _KNOWN_TOP = frozenset(("candidates", "promptFeedback", "usageMetadata"))
 _PLAIN = frozenset(("index", "tokenCount", "avgLogprobs", "finishReason"))
+_MODALITIES = frozenset(("TEXT", "IMAGE", "AUDIO", "VIDEO", "DOCUMENT"))
 _ARGUMENT = re.compile(r"\$[\w.\[\]'\"-]*", re.ASCII)  # which argument goes on: a name that the request declared
 _TOOLS = frozenset(("functionCall", "functionResponse", "executableCode", "codeExecutionResult"))
 
@@ -54,9 +55,9 @@ class GeminiStreamDecoder(ChoiceStreamDecoder):
         for name, value in body.items():
             if name == "candidates":
                 choices = tuple(self._candidate(place, one) for place, one in enumerate(value))
-            elif name in HEADER and is_id(value):
+            elif name in HEADER and (self._header.get(name) == value or is_id(value)):
                 self._header[name] = value
-            else:
+            elif name != "usageMetadata" or not _only_counts(value):
                 self._read_repeated(WHOLE, (name,), value)
         return self._answer(event, body, choices)
 
@@ -79,9 +80,17 @@ class GeminiStreamDecoder(ChoiceStreamDecoder):
         for name, value in content.items():
             if name == "parts" and type(value) is list:
                 for place, part in enumerate(value):
-                    self._read_part(number, (*path, name, place), part)
+                    if len(part) == 1 and type(part.get("text")) is str:  # as nearly all are
+                        self._read_text(number, (*path, name, place, "text"), part)
+                    else:
+                        self._read_part(number, (*path, name, place), part)
             elif name != "role" or value != "model":
                 self._say_all(number, (*path, name), value, 2)
+
+    def _read_text(self, number: int, path: Path, part: Body) -> None:
+        if part["text"]:
+            channel = "reasoning" if part.get("thought") is True else "content"
+            self._say(ChannelKey(number, channel), path, part["text"])
 
     def _read_part(self, number: int, path: Path, part: Body) -> None:
         if is_media(part):
@@ -89,8 +98,7 @@ class GeminiStreamDecoder(ChoiceStreamDecoder):
         for name, value in part.items():
             at = (*path, name)
             if name == "text" and type(value) is str:
-                if value:
-                    self._say(ChannelKey(number, "reasoning" if part.get("thought") is True else "content"), at, value)
+                self._read_text(number, at, part)
             elif camel(name) in _TOOLS and type(value) is dict:
                 self._read_tool(number, at, value)
             elif camel(name) == "thoughtSignature":
@@ -181,6 +189,22 @@ class GeminiStreamDecoder(ChoiceStreamDecoder):
         opening = b",\n" if self._spoken else b"["
         self._spoken = True
         return opening + data
+
+
+def _only_counts(usage: Body) -> bool:
+    """Whether usage holds nothing but numbers, also by modality."""
+    if type(usage) is not dict:
+        return False
+    for value in usage.values():
+        if type(value) is list:
+            for one in value:
+                if type(one) is not dict or len(one) != 2 or one.get("modality") not in _MODALITIES:
+                    return False
+                if type(one.get("tokenCount")) is not int:
+                    return False
+        elif type(value) is not int:
+            return False
+    return True
 
 
 def _cut(candidate: Body, path: Path, kept: Paths) -> Body:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import orjson
+
 from gateway.sse import MAX_EVENT, FrameTooLarge, SSEEvent
 
 END = "end"
@@ -109,6 +111,8 @@ class JSONArrayDecoder:
     def _container_end(self) -> int | None:
         """The offset behind the object, array or string that has begun."""
         buffer = self._buffer
+        if self._at == self._start and (end := self._whole_rest()) is not None:
+            return end
         while True:
             match = (_INSIDE if self._in_string else _OUTSIDE).search(buffer, self._at)
             if match is None:
@@ -128,6 +132,17 @@ class JSONArrayDecoder:
                 self._depth += 1 if char in b"{[" else -1
             if self._depth == 0 and not self._in_string:
                 return self._at
+
+    def _whole_rest(self) -> int | None:
+        """The same where the element ends with what has come, as it mostly does; tried once for each element."""
+        rest = bytes(self._buffer[self._start :]).rstrip(_SPACE)
+        if rest[-1:] != b"}":
+            return None
+        try:
+            orjson.loads(rest)  # an object that is not whole is not valid, and neither is one with more behind it
+        except orjson.JSONDecodeError:
+            return None
+        return self._start + len(rest)
 
     def _scalar_end(self) -> int | None:
         match = _SCALAR_END.search(self._buffer, self._at)

@@ -168,3 +168,12 @@ def test_replace_data_keeps_the_rest(eol):
     raw = eol.join(["event: x", ": c", "data: 1", "id: 3", "data: 2", "", ""]).encode()
     assert replace_data(raw, b"new") == eol.join(["event: x", ": c", "data: new", "id: 3", "", ""]).encode()
     assert transcript(replace_data(raw, b"two\nlines")) == [(b"two\nlines", "x")]
+
+
+def test_events_of_one_crlf_line_by_themselves():
+    """A chunk that is one event, as Google sends them, reads as it does among others."""
+    events = [b"data: {}\r\n\r\n", b"data: a\rb\r\n\r\n", b"data: a\nb\r\n\r\n", b"data: \r\n\r\n", b"data: x\r\n\r\n"]
+    whole = SSEDecoder()
+    expected = whole.feed(b"".join(events)) + whole.finish()
+    alone = SSEDecoder()
+    assert [one for event in events for one in alone.feed(event)] + alone.finish() == expected

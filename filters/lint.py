@@ -26,6 +26,9 @@ ORDINARY = 300
 RARE = 3
 """Words counted less often explain nothing: nobody will write them."""
 
+TOO_OFTEN = 0.005
+"""A term in so many of the ordinary sentences is of no use; a rarer one still is, as a flag."""
+
 PER_MILLION = 1.0
 """From this many expected hits in a million word borders, a term is said to stand across words (其中|出现)."""
 
@@ -84,7 +87,7 @@ class Vocabulary:
         self._total = sum(frequencies.values()) or 1
 
     def containing(self, pieces: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
-        """For each piece the longer words that hold it, most frequent first."""
+        """For each piece the longer words that hold it in another sense, most frequent first."""
         automaton = ahocorasick.Automaton()
         for piece in pieces:
             automaton.add_word(piece, piece)
@@ -95,9 +98,25 @@ class Vocabulary:
         for word, frequency in self.frequencies.items():
             if frequency >= RARE:
                 for _, piece in automaton.iter(word):
-                    if len(piece) < len(word):
+                    if len(piece) < len(word) and self._other_sense(word, piece):
                         found[piece].append((frequency, word))
         return {piece: sorted(set(words), reverse=True) for piece, words in found.items()}
+
+    def _other_sense(self, word: str, piece: str) -> bool:
+        """Whether the piece is no part of the word's sense: 大|麻袋 holds no 大麻, while 博彩|业 is about 博彩.
+
+        So it is where the piece is no word itself, or where another word of the dictionary reaches over its border.
+        """
+        if len(piece) < 2 or self.frequencies.get(piece, 0) < RARE:
+            return True
+        start = word.find(piece)
+        end = start + len(piece)
+        return any(
+            self.frequencies.get(word[left:right], 0) >= RARE
+            for left in range(len(word))
+            for right in range(left + 2, len(word) + 1)
+            if left < start < right < end or start < left < end < right
+        )
 
     def across(self, pieces: Sequence[str]) -> dict[str, float]:
         """For each piece how often in a million word borders one word's end and the next one's begin should make it."""
@@ -199,7 +218,11 @@ def _by_corpus(terms: Sequence[Term], found: Sequence[Finding], corpus: Sequence
         still = (term.term, term.category) in after
         if still and index not in named and term.match is MatchMode.SUBSTRING:
             still = bool(hits([replace(term, match=MatchMode.WORD)], lines))
-        proposal = REMOVE if still else WORD if term.match is MatchMode.SUBSTRING else Proposal()
+        proposal = WORD if term.match is MatchMode.SUBSTRING else Proposal()
+        if still:
+            proposal = REMOVE if len(lines) >= max(1, TOO_OFTEN * len(corpus)) else FLAG
+        if proposal == FLAG and term.action is Action.FLAG:
+            continue
         yield Finding(index, term, Problem.BENIGN, len(lines), tuple(lines[:EXAMPLES]), proposal)
 
 

@@ -17,6 +17,7 @@ from gateway.store.policies import PolicyRecord
 SHIPPED = Path(__file__).parent / "shipped"
 SHIPPED_POLICY = SHIPPED / "policy.yaml"
 SHIPPED_LEXICON = SHIPPED / "lexicon.csv"
+SHIPPED_BENIGN = SHIPPED / "benign.txt"
 
 Origin = Literal["store", "file", "shipped"]
 
@@ -95,6 +96,11 @@ def base_fingerprint(base_lexicon: str) -> str:
         LexiconError: the installation is damaged.
     """
     return base_lexicon if base_lexicon == "none" else fingerprint(_shipped_text())
+
+
+def shipped_benign() -> Sequence[str]:
+    """Ordinary sentences that come with Sluice, in which no term should be found."""
+    return SHIPPED_BENIGN.read_text(encoding="utf-8").splitlines()
 
 
 def read_text(path: Path) -> str:

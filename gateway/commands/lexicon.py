@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.commands import terminal
+from gateway.commands import lexicon_files, lexicon_review, terminal
+from gateway.commands.lexicon_files import Form, Format
 from gateway.commands.opened import cipher_of, load_settings, open_store
 
 if TYPE_CHECKING:
     from filters.lexicon import Term
 
 app = typer.Typer(help="The lexicon: terms that were imported, beside the shipped ones.", no_args_is_help=True)
-
-
-class Format(StrEnum):
-    """Forms of a lexicon file."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
+app.command("lint")(lexicon_review.lint)
+app.command("try")(lexicon_review.try_)
 
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, or JSONL.")],
+    file: Annotated[Path, typer.Argument(help="CSV with a header, JSONL, a word list or JSON.")],
     replace: Annotated[bool, typer.Option("--replace", help="Instead of everything imported before.")] = False,
-    form: Annotated[Format | None, typer.Option("--format", help="By the file's name if left out.")] = None,
+    form: Annotated[Form | None, typer.Option("--format", help="By the file's name if left out.")] = None,
+    category: Annotated[str, typer.Option(help="A code, for words that have none of their own.")] = "",
 ) -> None:
     """Take terms from a file, and make every worker use them within two seconds."""
     from gateway.compiled import CompiledLexicons
@@ -38,7 +34,7 @@ def import_(
     with terminal.problems(), no_collection():
         settings = load_settings()
         with terminal.working(f"reading {file}"):
-            terms = _read(file, form)
+            terms = lexicon_files.read(file, form, category)
         with open_store(settings) as store, terminal.working(f"storing {len(terms)} terms"):
             compiled = CompiledLexicons(
                 store, settings.base_lexicon, folder=settings.compiled_dir, cipher=cipher_of(settings)
@@ -66,14 +62,11 @@ def export(
         else:
             with open_store(load_settings()) as store:
                 terms = store.terms.all()
-        text = _write(terms, form or _form_of(output))
+        text = lexicon_files.write(terms, form or lexicon_files.form_of(output))
     if output is None or str(output) == "-":
         typer.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        terminal.fail(f"{output} cannot be written: {error.strerror}")
+    lexicon_files.save(output, text)
 
 
 @app.command("list")
@@ -107,27 +100,3 @@ def _shown(term: Term) -> dict[str, str]:
         "within": "" if term.within is None else str(term.within),
         "note": term.note,
     }
-
-
-def _form_of(path: Path | None) -> Format:
-    return Format.JSONL if path is not None and path.suffix.lower() in {".jsonl", ".ndjson"} else Format.CSV
-
-
-def _read(path: Path, form: Format | None) -> list[Term]:
-    from filters.lexicon import READERS, LexiconError
-
-    try:
-        text = path.read_bytes().decode()
-    except OSError as error:
-        terminal.fail(f"{path} cannot be read: {error.strerror}")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        reason = "not UTF-8; save the file as UTF-8 (spreadsheets call it `CSV UTF-8`)"
-        raise LexiconError(str(path), line, reason) from None
-    return READERS[f".{form or _form_of(path)}"](text, str(path))
-
-
-def _write(terms: Iterable[Term], form: Format) -> str:
-    from filters.lexicon import write_csv, write_jsonl
-
-    return write_jsonl(terms) if form is Format.JSONL else write_csv(terms)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -77,3 +78,23 @@ def working(what: str) -> Iterator[None]:
 
     with Console(stderr=True).status(what):
         yield
+
+
+def progress(files: Sequence[Path], what: str, read: Callable[[Path], Iterable[str]]) -> Iterator[str]:
+    """The texts of files; on a terminal with a bar that moves with the bytes of the files that are done."""
+    if not sys.stderr.isatty():
+        for file in files:
+            yield from read(file)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=sum(file.stat().st_size for file in files))
+        for file in files:
+            texts, done, size = list(read(file)), 0.0, file.stat().st_size
+            for text in texts:
+                yield text
+                done += size / len(texts)
+                bar.update(task, advance=size / len(texts))
+            bar.update(task, advance=size - done)

@@ -8,7 +8,7 @@ from filters.lint import Problem, Vocabulary, fixed, hits, lint
 from filters.types import Action
 
 WORDS = {"大麻烦": 60, "大麻": 110, "长期": 7900, "其中": 9000, "出现": 9000, "其": 50_000, "现": 20_000, "麻烦": 3000}
-WORDS |= {"填充": 900_000}
+WORDS |= {"填充": 900_000, "博彩": 60, "博彩业": 20}
 
 
 def _problems(findings):
@@ -27,6 +27,20 @@ def test_a_term_inside_a_word_is_named():
     """大麻 stands in 大麻烦: the word, how often, and `match=word` as the way out."""
     finding = _problems(lint([Term("大麻", "A1.h.drugs")], WORDS, []))["大麻", Problem.INSIDE]
     assert (finding.count, finding.examples, str(finding.proposal)) == (60, ("大麻烦",), "match=word")
+
+
+def test_a_word_of_the_same_sense_is_no_trap():
+    """博彩业 is about 博彩: no other word reaches over its border, so nothing is said."""
+    assert lint([Term("博彩", "A1.h.gambling")], WORDS, []) == []
+
+
+def test_a_rare_hit_flags():
+    """A term that one ordinary sentence in many holds still has its use: it flags, and then lint is content."""
+    terms = [Term("博彩", "A1.h.gambling")]
+    corpus = ["新闻里说到博彩。", *(f"第{number}页" for number in range(300))]
+    findings = lint(terms, WORDS, corpus)
+    assert [(finding.problem, str(finding.proposal)) for finding in findings] == [(Problem.BENIGN, "action=flag")]
+    assert lint(fixed(terms, findings), WORDS, corpus) == []
 
 
 def test_a_sound_term_keeps_its_mode():

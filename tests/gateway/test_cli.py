@@ -253,3 +253,46 @@ def test_the_policy_schema_is_json(sluice):
     """Editors get a JSON Schema that names every key."""
     schema = json.loads(sluice("policy", "schema").stdout)
     assert {"mode", "on_block", "on_error", "unknown", "categories", "profiles"} <= set(schema["properties"])
+
+
+def test_a_lexicon_is_linted(sluice, tmp_path):
+    """`lexicon lint` names problems with proposals as JSON, and `--fix` writes a list that it is content with."""
+    path = tmp_path / "list.txt"
+    path.write_text("大麻\n长期\n賭場代理\n赌场代理\n", encoding="utf-8")
+    told = json.loads(sluice("lexicon", "lint", path, "--category", "A1.h", "--json", code=1).stdout)
+    assert told["terms"] == 4
+    problems = {(finding["term"], finding["problem"]): finding for finding in told["findings"]}
+    assert problems["大麻", "inside ordinary words"]["proposal"]["text"] == "match=word"
+    assert problems["长期", "ordinary word"]["count"] > 300
+    assert problems["賭場代理", "duplicate"]["examples"] == ["赌场代理"]
+    fixed = tmp_path / "fixed.csv"
+    sluice("lexicon", "lint", path, "--category", "A1.h", "--fix", "--output", fixed)
+    sluice("lexicon", "lint", fixed)
+    assert "賭場代理" not in fixed.read_text(encoding="utf-8")
+    assert sluice("lexicon", "lint", code=2).stderr
+
+
+def test_imported_terms_are_linted(sluice, tmp_path):
+    """`--active` looks at what was imported."""
+    (tmp_path / "list.json").write_text('{"A1.h": ["大麻"]}', encoding="utf-8")
+    sluice("lexicon", "import", tmp_path / "list.json")
+    assert "match=word" in sluice("lexicon", "lint", "--active", code=1).stdout
+
+
+def test_a_lexicon_is_tried(sluice, tmp_path):
+    """`lexicon try` shows each term's hits on the operator's own text in every form of file, and stores nothing."""
+    (tmp_path / "list.txt").write_text("冰毒\n赌场\n炸药\n", encoding="utf-8")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.txt").write_text("警方缴获冰毒\n\n天气很好\n", encoding="utf-8")
+    (corpus / "b.jsonl").write_text('{"messages": [{"content": "赌场旁边还有赌场"}]}\n', encoding="utf-8")
+    (corpus / "c.csv").write_text("id,text\n1,冰毒和赌场\n", encoding="utf-8")
+    arguments = ("lexicon", "try", tmp_path / "list.txt", "--corpus", corpus, "--category", "A1.h")
+    told = json.loads(sluice(*arguments, "--json").stdout)
+    assert (told["files"], told["terms"]) == (3, 3)
+    assert {row["term"]: (row["hits"], row["texts"]) for row in told["hits"]} == {"冰毒": (2, 2), "赌场": (3, 2)}
+    assert "警方缴获【冰毒】" in sluice(*arguments).stdout
+    assert sluice("lexicon", "export").stdout.count("\n") == 1
+    (tmp_path / "nothing").mkdir()
+    refused = sluice(*arguments[:3], "--corpus", tmp_path / "nothing", "--category", "A1.h", code=2)
+    assert "holds no file" in refused.stderr

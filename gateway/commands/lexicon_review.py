@@ -1,0 +1,211 @@
+"""``sluice lexicon lint`` and ``try``: what a list would do, before it does it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.commands import lexicon_files, terminal
+from gateway.commands.lexicon_files import Form
+from gateway.commands.opened import load_settings, open_store
+
+if TYPE_CHECKING:
+    from filters.lexicon import Lexicon, Term
+    from filters.lint import Finding
+
+SUFFIXES = {".txt", ".md", ".jsonl", ".ndjson", ".csv"}
+MAX_SHOWN = 120
+
+
+def lint(
+    *,
+    file: Annotated[Path | None, typer.Argument(help="A lexicon file or word list.")] = None,
+    active: Annotated[bool, typer.Option("--active", help="The imported terms instead of a file.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Write the terms with every proposal accepted.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Where --fix writes; FILE itself if left out.")] = None,
+    benign: Annotated[Path | None, typer.Option(help="Your own ordinary sentences, one a line, beside ours.")] = None,
+    category: Annotated[str, typer.Option(help="A code, for words that have none of their own.")] = "",
+    form: Annotated[Form | None, typer.Option("--format", help="By the file's name if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find terms that will stop what nobody meant: ordinary words, parts of them, duplicates, idle exceptions.
+
+    Each comes with how often, examples and a proposal. Ends with 1 where there is something to change, else with 0.
+    """
+    if (file is None) != active:
+        raise typer.BadParameter("give one of FILE and --active")
+    if fix and output is None and file is None:
+        raise typer.BadParameter("--fix with --active needs --output")
+    with terminal.problems():
+        from filters import lint as linting
+        from filters import tokens
+        from gateway.sources import shipped_benign
+
+        terms = _terms(file, form, category)
+        corpus = [*shipped_benign(), *(_lines(benign) if benign else ())]
+        with terminal.working(f"looking through {len(terms)} terms"):
+            findings = linting.lint(terms, tokens.load().frequencies, corpus)
+            kept = linting.fixed(terms, findings) if fix else terms
+    if as_json:
+        terminal.say_json({"terms": len(terms), "findings": [_as_json(finding) for finding in findings]})
+    else:
+        _print(findings)
+    summary = ", ".join(f"{count} × {name}" for name, count in linting.counts(findings).most_common())
+    terminal.note(f"{len(terms)} terms, {len(findings)} findings{': ' if summary else ''}{summary}")
+    target = output or file
+    if fix and target is not None:
+        lexicon_files.save(target, lexicon_files.write(kept, lexicon_files.form_of(target)))
+        terminal.note(f"{target}: {len(kept)} terms, {len(terms) - len(kept)} removed")
+    raise typer.Exit(terminal.FAILURE if findings and not fix else 0)
+
+
+def _terms(file: Path | None, form: Form | None, category: str) -> Sequence[Term]:
+    if file is not None:
+        return lexicon_files.read(file, form, category)
+    with open_store(load_settings()) as store:
+        return store.terms.all()
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in lexicon_files.read_text(path).splitlines() if line.strip()]
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "row": finding.index + 1,
+        "term": finding.term.term,
+        "category": finding.term.category,
+        "problem": finding.problem.value,
+        "count": finding.count,
+        "examples": list(finding.examples),
+        "proposal": {
+            "text": str(finding.proposal),
+            "change": finding.proposal.change,
+            "values": list(finding.proposal.values),
+        },
+    }
+
+
+def _print(findings: Sequence[Finding]) -> None:
+    headings = ["row", "term", "category", "problem", "count", "examples", "proposal"]
+    rows = [
+        [
+            str(finding.index + 1),
+            finding.term.term,
+            finding.term.category,
+            finding.problem.value,
+            str(finding.count),
+            " · ".join(example[:MAX_SHOWN] for example in finding.examples[:3]),
+            str(finding.proposal),
+        ]
+        for finding in findings
+    ]
+    terminal.table(headings, rows)
+
+
+def try_(
+    *,
+    file: Annotated[Path, typer.Argument(help="A lexicon file or word list.")],
+    corpus: Annotated[Path, typer.Option(help="Your own text: a folder or a file of .txt, .md, .jsonl or .csv.")],
+    examples: Annotated[int, typer.Option(min=0, max=100, help="How many of each term.")] = 3,
+    category: Annotated[str, typer.Option(help="A code, for words that have none of their own.")] = "",
+    form: Annotated[Form | None, typer.Option("--format", help="By the file's name if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show every hit of a list on your own text, before it goes live: counts for each term, and examples."""
+    with terminal.problems():
+        from filters.lexicon import Lexicon
+
+        lexicon = Lexicon(lexicon_files.read(file, form, category))
+        files = _files(corpus)
+        found, texts = _hits(lexicon, files, examples)
+    rows = sorted(found.values(), key=lambda row: (-row["texts"], row["term"]))
+    if as_json:
+        terminal.say_json({"texts": texts, "files": len(files), "terms": len(lexicon), "hits": rows})
+    else:
+        cells = [
+            [row["term"], row["category"], str(row["hits"]), str(row["texts"]), example]
+            for row in rows
+            for example in row["examples"] or [""]
+        ]
+        terminal.table(["term", "category", "hits", "texts", "example"], cells)
+    share = f" ({sum(row['texts'] for row in rows) / texts:.2%} of texts, counted by term)" if texts else ""
+    terminal.note(f"{texts} texts in {len(files)} files; {len(rows)} of {len(lexicon)} terms hit{share}")
+
+
+def _files(corpus: Path) -> list[Path]:
+    if corpus.is_file():
+        return [corpus]
+    files = sorted(path for path in corpus.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
+    if not files:
+        terminal.fail(f"{corpus} holds no file named {', '.join(sorted(SUFFIXES))}", terminal.USAGE)
+    return files
+
+
+def _hits(lexicon: Lexicon, files: Sequence[Path], examples: int) -> tuple[dict[tuple[str, str], dict[str, Any]], int]:
+    from filters.keyword import build_filters
+
+    filters = build_filters(lexicon)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    texts = 0
+    for text in terminal.progress(files, "trying", _texts):
+        texts += 1
+        matches = [
+            match for scanner in (each.open() for each in filters) for match in (*scanner.feed(text), *scanner.finish())
+        ]
+        for match in matches:
+            key = (match.rule, match.category)
+            row = found.setdefault(
+                key, {"term": match.rule, "category": match.category, "hits": 0, "texts": 0, "examples": [], "last": 0}
+            )
+            row["hits"] += 1
+            if row["last"] != texts:
+                row["last"] = texts
+                row["texts"] += 1
+                if len(row["examples"]) < examples:
+                    row["examples"].append(_around(text, match.span.start, match.span.end))
+    for row in found.values():
+        del row["last"]
+    return found, texts
+
+
+def _around(text: str, start: int, end: int) -> str:
+    """The hit in its surroundings, marked."""
+    before, after = text[max(0, start - 20) : start], text[end : end + 20]
+    return " ".join(f"{before}【{text[start:end]}】{after}".split())
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """The texts of a file: lines, every string of each JSON line, or cells."""
+    text = lexicon_files.read_text(path).removeprefix("\ufeff")
+    match path.suffix.lower():
+        case ".jsonl" | ".ndjson":
+            for number, line in enumerate(text.split("\n"), 1):
+                if line.strip():
+                    yield from _strings(_json(line, path, number))
+        case ".csv":
+            for row in csv.reader(io.StringIO(text, newline="")):
+                yield from filter(str.strip, row)
+        case _:
+            yield from filter(str.strip, text.splitlines())
+
+
+def _json(line: str, path: Path, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        terminal.fail(f"{path}:{number}: not JSON: {error}")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)

@@ -70,6 +70,13 @@ def of(rows: Sequence[Row]) -> tuple[Source, ...]:
     return tuple(_source(family, counts[family]) for family in sorted(counts))
 
 
+def measured_only(rows: Sequence[Row], trained: Sequence[Source]) -> tuple[Source, ...]:
+    """Sources of ``rows`` that nothing was trained on, with no rows: they are owed their attribution all the same."""
+    known = {source.name for source in trained}
+    found = (_source(family, 0) for family in sorted({row.family for row in rows}))
+    return tuple(source for source in found if source.name not in known)
+
+
 def _source(family: str, rows: int) -> Source:
     name, licence, attribution = _KNOWN.get(family, (family, "not stated", ""))
     return Source(name=name, licence=licence, rows=rows, attribution=attribution)

@@ -308,4 +308,5 @@ def _measured(card: ModelCard, dev: Path | None, delta: float, out: Path, report
         metrics["dev"] = evaluate(
             OnnxClassifier.load(out), rows, lambda done: report(Progress("evaluation", done, len(rows)))
         )
+        card = card.model_copy(update={"sources": (*card.sources, *sources.measured_only(rows, card.sources))})
     return card.model_copy(update={"metrics": metrics})

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from gateway.protocols import jsontext
+from gateway.protocols.base64_media import is_base64
 from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.openai_places import SCHEMA_KEYS
 from gateway.protocols.types import Body, Path
@@ -25,7 +26,6 @@ _PART_CHANNELS = {
 }
 _ROLES = frozenset(("user", "model", "function", "tool", "system"))
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.=+-]+)*", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*", re.ASCII)
 _SCHEMA_TYPES = frozenset(("string", "object", "array", "number", "integer", "boolean", "null"))
 # Fields whose values come from a vocabulary, and the vocabulary. Elsewhere, and otherwise, the same is text.
 _WORD_FIELDS = frozenset(
@@ -94,11 +94,6 @@ def is_word(path: Path, text: str) -> bool:
         return False
     steps = names(path)
     return not _FREE.intersection(steps) and any(step in _WORD_FIELDS for step in steps[-2:])
-
-
-def is_base64(text: object) -> bool:
-    """Whether a value is media or a signature and no words."""
-    return isinstance(text, str) and _BASE64.fullmatch(text) is not None
 
 
 # What the values of these fields look like; anything else in them is text.
@@ -170,7 +165,6 @@ __all__ = [
     "channel",
     "field",
     "holds_media",
-    "is_base64",
     "is_known_key",
     "is_media",
     "is_plumbing",

@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from gateway.protocols.base64_media import is_base64
 from gateway.protocols.choice_stream import ChoiceStreamDecoder, Paths, below
 from gateway.protocols.event_stream import NotUnderstood, is_id
-from gateway.protocols.gemini_places import HEADER, camel, is_base64, is_media, is_plumbing, is_word
+from gateway.protocols.gemini_places import HEADER, camel, is_media, is_plumbing, is_word
 from gateway.protocols.gemini_shapes import error_body, refused_answer
 from gateway.protocols.json_array import END, JSONArrayDecoder, lead, replace_element
 from gateway.protocols.openai_shapes import event as sse_event

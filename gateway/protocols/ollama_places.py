@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.protocols.base64_media import is_base64
 from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.openai_places import SCHEMA_KEYS
 from gateway.protocols.types import KEY, Path
@@ -24,14 +24,8 @@ _FIELDS = {
     "tool_calls": "tool",
     "tool_name": "tool",
 }
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*", re.ASCII)
 _SCHEMA_TYPES = frozenset(("function", "object", "string", "array", "number", "integer", "boolean", "null"))
 _DONE = frozenset(("stop", "length", "load", "unload", "tool_calls"))
-
-
-def is_base64(text: str) -> bool:
-    """Whether a string is a picture or sound and no words."""
-    return _BASE64.fullmatch(text) is not None
 
 
 def is_plumbing(path: Path, text: str) -> bool:
@@ -74,4 +68,4 @@ def channel(path: Path, roles: Sequence[Any]) -> str:
     return _FIELDS.get(str(path[0]), "other") if path[0] != KEY else "other"
 
 
-__all__ = ["HEADER", "ROLES", "channel", "is_base64", "is_known_key", "is_plumbing"]
+__all__ = ["HEADER", "ROLES", "channel", "is_known_key", "is_plumbing"]

@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 
+from gateway.protocols.base64_media import is_base64
 from gateway.protocols.choice_stream import ChoiceStreamDecoder, Paths, below
 from gateway.protocols.event_stream import NotUnderstood, is_identifier
-from gateway.protocols.ollama_places import HEADER, ROLES, is_base64, is_plumbing
+from gateway.protocols.ollama_places import HEADER, ROLES, is_plumbing
 from gateway.protocols.ollama_shapes import ended, error_body, header, saying
 from gateway.protocols.types import Body, ChannelKey, Frame, Path, Refusal, RequestView
 from gateway.sse import NDJSONDecoder, SSEEvent, replace_line

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from filters import taxonomy
 from filters.lexicon import COLUMNS, READERS, Term, TermError, parse_term, write_jsonl
 from gateway.admin.access import Admin, Reader
 from gateway.admin.bodies import media_type, read_text
 from gateway.admin.errors import ApiError
 from gateway.admin.parts import Parts, PartsOf
 from gateway.admin.violations import Code
+from gateway.coverage import report
 from gateway.store.records import rfc3339
 from gateway.store.terms import TermRecord
 
@@ -86,29 +86,10 @@ def delete_term(parts: PartsOf, identity: Admin, term_id: Annotated[str, Path(ma
 
 @router.get("/coverage")
 def get_coverage(parts: PartsOf, _: Reader) -> JSONResponse:
-    """How many terms each category has: imported, and in force together with the shipped ones."""
-    imported = parts.store.terms.count_by_category()
+    """How many terms each category has, what the standard's figures want, and how long ago the last ones came."""
+    store = parts.store.terms
     active = parts.moderator.current.lexicon.counts
-    items = [
-        {
-            "code": code,
-            "id": category.id,
-            "zh": category.zh,
-            "en": category.en,
-            "imported": imported.get(code, 0),
-            "active": active.get(code, 0),
-            "active_below": sum(number for other, number in active.items() if f"{other}.".startswith(f"{code}.")),
-        }
-        for code, category in taxonomy.CATEGORIES.items()
-    ]
-    return JSONResponse(
-        {
-            "imported": sum(imported.values()),
-            "active": sum(active.values()),
-            "items": items,
-            "empty": [item["code"] for item in items if item["active_below"] == 0],
-        }
-    )
+    return JSONResponse(report(active, store.count_by_category(), store.changed_at()))
 
 
 def _shown(record: TermRecord) -> dict[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The lexicon: terms that were imported, beside the shipped ones.", no_args_is_help=True)
 app.command("lint")(lexicon_review.lint)
 app.command("try")(lexicon_review.try_)
+app.command("coverage")(lexicon_review.coverage)
 
 
 @app.command("import")

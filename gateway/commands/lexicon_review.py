@@ -1,4 +1,4 @@
-"""``sluice lexicon lint`` and ``try``: what a list would do, before it does it."""
+"""``sluice lexicon lint``, ``try`` and ``coverage``: what a list would do before it does it, and what is lacking."""
 
 from __future__ import annotations
 
@@ -209,3 +209,38 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _strings(inner)
+
+
+def coverage(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as /api/v1/lexicon/coverage.")] = False,
+) -> None:
+    """Count the terms in force by category against the standard's figures, and the days since the last change."""
+    with terminal.problems():
+        from filters.lexicon import Lexicon
+        from gateway.coverage import report
+        from gateway.sources import shipped_terms
+
+        settings = load_settings()
+        base = () if settings.base_lexicon == "none" else shipped_terms()
+        with open_store(settings) as store:
+            active = Lexicon([*base, *store.terms.all()]).counts
+            told = report(active, store.terms.count_by_category(), store.terms.changed_at())
+    if as_json:
+        terminal.say_json(told)
+        return
+    rows = [
+        [item["code"], str(item["active_below"]), str(item["imported"]), *_lack(item), item["zh"]]
+        for item in told["items"]
+    ]
+    rows.append(["all", str(told["active"]), str(told["imported"]), str(told["wanted"]), str(told["missing"]), ""])
+    terminal.table(["category", "terms", "imported", "wanted", "missing", "name"], rows)
+    days = told["days_since_change"]
+    changed = "nothing was imported yet" if days is None else f"last import {days} days ago"
+    late = "" if told["up_to_date"] else f"; the figure is once in {told['update_days']} days"
+    reached = f"{told['kinds_reached']} of {told['kinds_wanted']} kinds have as many as wanted"
+    terminal.note(f"{reached}; {changed}{late}")
+
+
+def _lack(item: dict[str, Any]) -> tuple[str, str]:
+    return ("", "") if item["wanted"] is None else (str(item["wanted"]), str(item["missing"]))

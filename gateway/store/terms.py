@@ -144,6 +144,12 @@ class Terms:
         with self._database.read() as connection:
             return {code: number for code, number in connection.execute(query)}  # noqa: C416 - rows are no pairs
 
+    def changed_at(self) -> datetime | None:
+        """When the newest term was imported, or ``None`` if there is none."""
+        with self._database.read() as connection:
+            newest: datetime | None = connection.execute(select(func.max(terms.c.imported_at))).scalar_one()
+        return newest
+
     def all(self) -> Sequence[Term]:
         """Every term, the latest imported last, so that it is the one that counts where two fold to the same."""
         with self._database.read() as connection:

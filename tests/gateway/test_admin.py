@@ -312,6 +312,10 @@ def test_terms(api, plane):
     coverage = api.get("/api/v1/lexicon/coverage").json()
     assert coverage["imported"] == 5
     assert "A1.a" in coverage["empty"]
+    assert (coverage["wanted"], coverage["days_since_change"], coverage["up_to_date"]) == (10_000, 0, True)
+    of_kind = {item["code"]: item for item in coverage["items"]}
+    assert of_kind["A1.h"]["missing"] == 200 - of_kind["A1.h"]["active_below"]
+    assert of_kind["A3.a"]["wanted"] is None
     assert api.delete(f"/api/v1/lexicon/terms/{one.json()['term']['id']}").status_code == 200
     assert api.delete("/api/v1/lexicon/terms/none").status_code == 404
     assert plane.store.terms.count() == 4

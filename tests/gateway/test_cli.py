@@ -296,3 +296,17 @@ def test_a_lexicon_is_tried(sluice, tmp_path):
     (tmp_path / "nothing").mkdir()
     refused = sluice(*arguments[:3], "--corpus", tmp_path / "nothing", "--category", "A1.h", code=2)
     assert "holds no file" in refused.stderr
+
+
+def test_coverage(sluice, tmp_path):
+    """`lexicon coverage` counts what is in force against the standard's figures and says how old it is."""
+    before = json.loads(sluice("lexicon", "coverage", "--json").stdout)
+    assert (before["imported"], before["days_since_change"], before["up_to_date"]) == (0, None, False)
+    (tmp_path / "list.txt").write_text("新词甲,A2.a\n新词乙,A2.a\n", encoding="utf-8")
+    sluice("lexicon", "import", tmp_path / "list.txt")
+    told = json.loads(sluice("lexicon", "coverage", "--json").stdout)
+    assert (told["active"], told["missing"]) == (before["active"] + 2, before["missing"] - 2)
+    assert (told["days_since_change"], told["up_to_date"]) == (0, True)
+    shown = sluice("lexicon", "coverage")
+    assert "last import 0 days ago" in shown.stderr
+    assert "10000" in shown.stdout

@@ -37,6 +37,7 @@ _RUN = re.compile(f"[{DROPPED}]{{{MAX_NOISE + 1},}}")
 _FIRST_RARE = 0x20000
 _RARE = re.compile("[\U00020000-\U0010ffff]")
 _IDEOGRAPHIC_PLANES = range(0x20000, 0x40000)
+_VERY_LONG = 500  # from about here numpy finds gaps that are too wide faster than a regular expression
 _LONG = 96  # from about here one numpy gather is faster than str.translate (LIBRARIES.md, section 2)
 _KINDS = {
     "ignorable": IGNORABLE,
@@ -137,18 +138,21 @@ class Folder:
 
     def _feed_long(self, chunk: str) -> tuple[str, str]:
         codes = np.frombuffer(chunk.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        if codes.max() < _FIRST_RARE:
-            folded = _CODES.take(codes)
-            marked = folded.tobytes().decode("utf-32-le")
-        else:
+        try:
+            marked = _CODES.take(codes).tobytes().decode("utf-32-le")
+        except IndexError:  # a code point past the table
             marked = mark(chunk)
-            folded = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
         if self.run and marked[0] < " ":
             return self._bounded(marked, _without_dropped(marked.encode()))
-        gap = (folded < ord(" ")) & (folded != ord(BREAK))
-        wide = np.flatnonzero(gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3])
-        if len(wide):
-            marked = _bound_at(marked, wide.tolist())
+        if len(chunk) < _VERY_LONG:
+            if _RUN.search(marked):
+                marked = _RUN.sub(_raise_separators, marked)
+        else:
+            folded = np.frombuffer(marked.encode("utf-32-le"), dtype="<u4")
+            gap = (folded < ord(" ")) & (folded != ord(BREAK))
+            wide = np.flatnonzero(gap[3:] & gap[2:-1] & gap[1:-2] & gap[:-3])
+            if len(wide):
+                marked = _bound_at(marked, wide.tolist())
         self.run = marked[len(marked.rstrip(DROPPED)) :]
         return marked, _without_dropped(marked.encode())
 

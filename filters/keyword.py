@@ -6,10 +6,11 @@ Byte offsets become character offsets only where something was found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from filters.compilation import compile_index
 from filters.keyword_index import NO_PHRASE, Index
-from filters.lexicon import Lexicon
+from filters.lexicon import MAX_WITHIN, Lexicon
 from filters.normalise import DROPPED, IGNORABLE, Folder, kept_offsets
 from filters.surroundings import Context
 from filters.tokenised import Candidate, checks_of, decide, may_end_sentence
@@ -39,10 +40,31 @@ def build_filters(lexicon: Lexicon) -> tuple[Filter, ...]:
     return (KeywordFilter(compile_index(lexicon)),)
 
 
+class _Hits(NamedTuple):
+    """What the automaton found in one chunk: (offset of the last byte, key), and the chunk that it stands in."""
+
+    hits: Sequence[tuple[int, int]]
+    marked: str
+    kept: str
+    begin: int  # offset of the chunk in the text, in characters
+    bytes_before: int  # bytes that the automaton had read before it
+
+
 class KeywordScanner:
     """The state of one text: the automaton's, the tail that may still become a match, and undecided candidates."""
 
-    __slots__ = ("_bytes", "_context", "_folder", "_index", "_live", "_matches", "_pending", "_scan", "watermark")
+    __slots__ = (
+        "_bytes",
+        "_context",
+        "_folder",
+        "_index",
+        "_live",
+        "_matches",
+        "_pending",
+        "_scan",
+        "_unread",
+        "watermark",
+    )
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -53,6 +75,7 @@ class KeywordScanner:
         self._live = ""
         self._pending: list[Candidate] = []
         self._matches: list[Match] = []
+        self._unread: list[_Hits] = []
         self.watermark = 0
 
     def feed(self, chunk: str) -> Sequence[Match]:
@@ -89,25 +112,49 @@ class KeywordScanner:
             context.horizon = self._start_of(self._live)
             self._settle(stirred=len(context.companions) > known_companions or may_end_sentence(marked))
         if len(context.text) > _TIDY:
-            context.forget(min(self.watermark, self._start_of(self._live)))
+            self._forget(min(self.watermark, self._start_of(self._live)))
         return self._take() if self._matches else ()
+
+    def _forget(self, before: int) -> None:
+        self._context.forget(before)
+        reach = before - MAX_WITHIN
+        self._unread = [found for found in self._unread if found.begin + len(found.marked) >= reach]
 
     # --- hits ----------------------------------------------------------------------------------------------------
 
     def _take_hits(self, hits: Sequence[tuple[int, int]], marked: str, kept: str) -> None:
+        """Read hits; those of mere companions only once there is a candidate that may ask for one."""
+        found = _Hits(hits, marked, kept, self._context.total - len(marked), self._bytes)
+        if not self._pending and self._may_wait(found):
+            self._unread.append(found)
+            return
+        for earlier in self._unread:
+            self._read_hits(earlier)
+        self._unread.clear()
+        self._read_hits(found)
+
+    def _may_wait(self, found: _Hits) -> bool:
+        """Whether these are companions only, and all of them stand whole in their chunk."""
+        ends, lengths = self._index.keys.owner_ends, self._index.keys.lengths
+        return all(
+            ends[key] == (ends[key - 1] if key else 0) and last_byte + 1 - found.bytes_before >= 4 * lengths[key]
+            for last_byte, key in found.hits
+        )
+
+    def _read_hits(self, found: _Hits) -> None:
         """Turn byte offsets into character offsets, and hits into matches, candidates and companions."""
-        context, index = self._context, self._index
-        begin = context.total - len(marked)
-        offsets = kept_offsets(marked, begin)
+        context, index, kept = self._context, self._index, found.kept
+        offsets = kept_offsets(found.marked, found.begin)
         lengths, phrases = index.keys.lengths, index.keys.phrases
         characters = after = 0
-        for last_byte, key in hits:
-            upto = last_byte + 1 - self._bytes
+        for last_byte, key in found.hits:
+            upto = last_byte + 1 - found.bytes_before
             characters += _characters(kept[after:upto])
             after = upto
             end = offsets[characters - 1] + 1
             length = lengths[key]
-            start = offsets[characters - length] if characters >= length else _back(context, begin, length - characters)
+            missing = length - characters
+            start = offsets[-missing] if missing <= 0 else _back(context, found.begin, missing)
             if phrases[key] != NO_PHRASE:
                 context.companions.append((start, end, phrases[key]))
             for term in index.owners(key):

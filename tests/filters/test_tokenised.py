@@ -310,3 +310,23 @@ def test_many_waiting_candidates_stay_cheap():
     assert not scanner.finish()
     assert len(scanner._pending) == 0
     assert time.process_time() - begin < 3
+
+
+def test_a_companion_counts_although_it_came_alone_in_an_earlier_chunk():
+    """Companions are not looked at before a candidate asks for one; none is forgotten for that while it is in reach."""
+    terms = [Term("炸药", "A1.h.weapons_cbrne", with_=("加微信",), within=20)]
+    for filler, expected in ((5, 1), (30, 0)):
+        scanner = build_filters(Lexicon(terms))[0].open()
+        matches = [*scanner.feed("这里天气很好，各位加微信聊。"), *scanner.feed("好" * filler)]
+        matches += [*scanner.feed("出售炸药"), *scanner.finish()]
+        assert len(matches) == expected, filler
+
+
+def test_companions_that_wait_are_forgotten_in_a_long_text():
+    """A text of nothing but companions keeps the memory of one stream bounded."""
+    terms = [Term("炸药", "A1.h.weapons_cbrne", with_=("加微信",), within=20)]
+    scanner = build_filters(Lexicon(terms))[0].open()
+    for _ in range(2000):
+        assert not scanner.feed("天气很好，各位加微信聊吧。")
+    assert len(scanner._unread) < 400
+    assert [match.rule for match in (*scanner.feed("炸药"), *scanner.finish())] == ["炸药"]

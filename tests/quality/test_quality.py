@@ -54,6 +54,12 @@ def results(run, tmp_path_factory):
     return run.measure(GOALS, FIXTURE, lexicon)
 
 
+@pytest.fixture(scope="module")
+def measured(run):
+    """The goals and results of a fresh run."""
+    return run.measured()
+
+
 def test_counts(results):
     """Found, exactly found and falsely hit are counted, and each failure names its case."""
     hidden, ordinary = results
@@ -73,9 +79,9 @@ def test_goals(run, results):
     assert "hidden (not built, or off)" in shown
 
 
-def test_cases_are_many_and_sound(run):
+def test_cases_are_many_and_sound(run, measured):
     """There are at least 1,000 cases of different texts, each with its kind and with spans inside its text."""
-    goals, _ = run.measured()
+    goals, _ = measured
     cases = run.read_cases(HERE / "cases")
     assert set(cases) == set(goals["kinds"]) - {"shipped"}
     everything = [case for of_kind in cases.values() for case in of_kind]
@@ -101,10 +107,10 @@ def test_cases_are_composed_from_their_sources(run):
     assert json.loads(json.dumps(composed)) == run.read_cases(HERE / "cases")
 
 
-def test_the_page_shows_a_fresh_run(run):
+def test_the_page_shows_a_fresh_run(run, measured):
     """docs/quality.md says what a run says now."""
     page = run.DOC.read_text("utf-8")
-    assert run.between_marks(page) == run.table(*run.measured()), "run tests/quality/run.py --write"
+    assert run.between_marks(page) == run.table(*measured), "run tests/quality/run.py --write"
 
 
 def test_the_page_is_written_between_its_marks(run):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -45,10 +45,42 @@ def _moment(value: str) -> datetime:
 
 Since = Annotated[datetime | None, typer.Option(parser=_moment, metavar="TIME", help="From then on, for example 24h.")]
 Until = Annotated[datetime | None, typer.Option(parser=_moment, metavar="TIME", help="Before then.")]
-Category = Annotated[str | None, typer.Option(help="A code; A1.h holds A1.h.drugs too.")]
-Action = Annotated[str | None, typer.Option(help="flag, mask or block.")]
-Direction = Annotated[str | None, typer.Option(help="input or output.")]
-Status = Annotated[str | None, typer.Option(help="open, confirmed or false_positive.")]
+
+
+def _code(value: str) -> str:
+    from filters import taxonomy
+
+    if value not in taxonomy.GROUPS and value not in taxonomy.CATEGORIES:
+        message = f"{value!r} is no category: use a code such as A1.h or A1.h.drugs"
+        raise typer.BadParameter(message)
+    return value
+
+
+def _one_of(*known: str) -> Callable[[str], str]:
+    def chosen(value: str) -> str:
+        if value not in known:
+            message = f"{value!r} is none of {', '.join(known)}"
+            raise typer.BadParameter(message)
+        return value
+
+    return chosen
+
+
+Category = Annotated[str | None, typer.Option(parser=_code, metavar="CODE", help="A code; A1.h holds A1.h.drugs too.")]
+Action = Annotated[
+    str | None, typer.Option(parser=_one_of("flag", "mask", "block"), metavar="ACTION", help="flag, mask or block.")
+]
+Direction = Annotated[
+    str | None, typer.Option(parser=_one_of("input", "output"), metavar="WAY", help="input or output.")
+]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        parser=_one_of("open", "confirmed", "false_positive"),
+        metavar="STATUS",
+        help="open, confirmed or false_positive.",
+    ),
+]
 Subject = Annotated[str | None, typer.Option(help="A pseudonym, as a record shows it.")]
 Query = Annotated[str | None, typer.Option("--q", help="Words in the excerpt, the rule or an id.")]
 
@@ -76,7 +108,7 @@ def list_violations(
         terminal.say_json({"items": items, "next_cursor": page.next_cursor})
         return
     terminal.table(
-        ["time", "direction", "action", "categories", "status", "excerpt", "id"], [_row(v) for v in page.items]
+        ["time (UTC)", "direction", "action", "categories", "status", "excerpt", "id"], [_row(v) for v in page.items]
     )
     if page.next_cursor:
         terminal.note(f"these are the newest {len(page.items)}; --limit and --until show more")

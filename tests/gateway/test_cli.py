@@ -166,6 +166,8 @@ def test_violations_are_listed_newest_first(sluice, store):
     (item,) = json.loads(sluice("violations", "list", "--direction", "output", "--json").stdout)["items"]
     assert item["action"] == "mask"
     assert sluice("violations", "list", "--since", "yesterday-ish", code=2)
+    for option, value in (("--category", "Z9"), ("--action", "blok"), ("--direction", "in"), ("--status", "new")):
+        assert value in sluice("violations", "list", option, value, code=2).stderr
 
 
 def test_violations_are_exported(sluice, store, tmp_path):

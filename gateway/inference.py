@@ -47,7 +47,7 @@ class _Job:
 class Inference:
     """Scores segments with one classifier for every request of this process.
 
-    Belongs to one event loop. ``observe`` is called with (seconds, segments) after each batch.
+    Belongs to one event loop. ``observe`` is called with (seconds, segments, CPU seconds) after each batch.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Inference:
         max_batch: int = MAX_BATCH,
         max_queue: int = MAX_QUEUE,
         cache_size: int = CACHE_SIZE,
-        observe: Callable[[float, int], None] | None = None,
+        observe: Callable[[float, int, float], None] | None = None,
     ) -> None:
         self._classifier = classifier
         self._deadline_s = deadline_s
@@ -183,7 +183,7 @@ class Inference:
         try:
             if classifier is None or pool is None:
                 raise InferenceFailed("the classifier was turned off")  # noqa: TRY301 - same end as a failing model
-            scores = await asyncio.get_running_loop().run_in_executor(pool, classifier.score, segments)
+            scores, cpu_s = await asyncio.get_running_loop().run_in_executor(pool, _timed, classifier, segments)
             if len(scores) != len(segments):
                 msg = f"{len(scores)} scores for {len(segments)} segments"
                 raise InferenceFailed(msg)  # noqa: TRY301 - same end as a failing model
@@ -192,7 +192,7 @@ class Inference:
                 self._fail(job, error)
             return
         if self._observe:
-            self._observe(time.perf_counter() - started, len(segments))
+            self._observe(time.perf_counter() - started, len(segments), cpu_s)
         for (job, index), segment, score in zip(batch, segments, scores, strict=True):
             if classifier is self._classifier:
                 self._remember(segment, score)
@@ -216,3 +216,10 @@ class Inference:
             return
         failure = error if isinstance(error, InferenceFailed) else InferenceFailed(f"{type(error).__name__}: {error}")
         job.future.set_exception(failure)
+
+
+def _timed(classifier: Classifier, segments: Sequence[Segment]) -> tuple[list[Scores], float]:
+    """Scores, and the CPU seconds that they took this thread."""
+    began = time.thread_time()
+    scores = classifier.score(segments)
+    return scores, time.thread_time() - began

@@ -57,6 +57,7 @@ class Metrics:
         self._upstream = self._counter("upstream_errors", "upstream failures", ("kind",))
         self._violations = self._counter("violations", "violations recorded", ("direction", "action", "category"))
         self._segments = self._counter("inference_segments", "segments scored", ())
+        self._inference_cpu = self._counter("inference_cpu_seconds", "CPU seconds of the classifier's threads", ())
         self._inference = self._histogram("inference_seconds", "time of one classifier batch", _SECONDS)
         self._spool = self._gauge("spool_records", "violations waiting in the spool", ())
         self._streams = self._gauge("open_streams", "streamed answers in progress", ())
@@ -102,8 +103,9 @@ class Metrics:
         """A violation was recorded under its first category."""
         self._count(self._violations, direction, action, category)
 
-    def inference(self, seconds: float, segments: int) -> None:
+    def inference(self, seconds: float, segments: int, cpu_seconds: float) -> None:
         """One classifier batch ended."""
+        self._inference_cpu.inc(cpu_seconds)
         self._inference.observe(seconds)
         self._segments.inc(segments)
 

@@ -131,8 +131,9 @@ def export(
 ) -> None:
     """Write every violation that fits, newest first, a line each."""
     where = _filter(since, until, category, action, direction, status, subject, q)
-    with terminal.problems(), open_store(load_settings()) as store, _opened(output) as file:
-        write = _write_jsonl if as_json or form is Format.JSONL else _write_csv
+    lines = as_json or form is Format.JSONL
+    with terminal.problems(), open_store(load_settings()) as store, _opened(output, marked=not lines) as file:
+        write = _write_jsonl if lines else _write_csv
         with terminal.working("exporting violations"):
             write(file, store.violations.export(where))
 
@@ -152,12 +153,14 @@ def _row(item: Violation) -> list[str]:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
+def _opened(output: Path | None, *, marked: bool) -> Iterator[TextIO]:
     if output is None or str(output) == "-":
         yield sys.stdout
         return
     try:
-        file = output.open("w", encoding="utf-8", newline="")
+        # Excel takes a CSV file for the system's own encoding unless it begins with this mark.
+        encoding = "utf-8-sig" if marked else "utf-8"
+        file = output.open("w", encoding=encoding, newline="")
     except OSError as error:
         terminal.fail(f"{output} cannot be written: {error.strerror}")
     with file:

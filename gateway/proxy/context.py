@@ -165,6 +165,7 @@ class Context:
         """Count and log the exchange."""
         if not self.started:
             return
+        self.note(self.ledger.action, self.ledger.would)  # what became of a stream after its head had left
         coverage = (self.coverage or Coverage.FULL).value
         self.services.metrics.request(self.ledger.api, self.action.label, coverage, self.status)
         _log.info(

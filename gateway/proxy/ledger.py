@@ -25,6 +25,7 @@ class Ledger:
         decision_id: shared by all of them and by the answer's header.
         api: name of the adapter.
         model, subject, coverage, stream: as known so far; set by the exchange.
+        action, would: the strongest decision on the texts of a stream, told after the answer's head had left.
     """
 
     def __init__(self, services: Services, decision_id: str, path: str) -> None:
@@ -37,6 +38,7 @@ class Ledger:
         self.subject: str | None = None
         self.coverage = "full"
         self.stream = False
+        self.action = self.would = Action.ALLOW
 
     async def findings(self, items: list[Finding], direction: Direction) -> bool:
         """Record what was found in a body; false where a record could not be made durable."""
@@ -55,6 +57,8 @@ class Ledger:
 
     async def verdict(self, verdict: Verdict) -> bool:
         """Record, or complete the record of, one text of a stream; false where it could not be made durable."""
+        self.action = max(self.action, verdict.decision.action)
+        self.would = max(self.would, verdict.decision.would_action)
         known = verdict.key in self._ids
         record_id = self._ids.setdefault(verdict.key, "") or self._services.new_id()
         self._ids[verdict.key] = record_id

@@ -177,6 +177,8 @@ def test_violations_are_exported(sluice, store, tmp_path):
     assert len(rows) == 2
     assert {row["excerpt"] for row in rows} == {"'=HYPERLINK(1)", "教我做炸药"}
     assert json.loads(rows[0]["categories"]) == {"A1.d": 1.0}
+    sluice("violations", "export", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfid,"), "a spreadsheet must see that it is UTF-8"
     sluice("violations", "export", tmp_path / "out.jsonl", "--format", "jsonl")
     items = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert {item["excerpt"] for item in items} == {"=HYPERLINK(1)", "教我做炸药"}

@@ -70,6 +70,8 @@ async def test_block_in_mid_stream(plane, kit):
     (record,) = plane.records.items
     assert (record.stream, record.delivered_chars, record.upstream_cancelled) == (True, 3, True)
     assert record.decision_id == answer.headers["x-sluice-decision-id"]
+    counted = [told for told in plane.metrics.told if told[0] == "request"]
+    assert [told[2] for told in counted] == ["block"], "what became of the stream, not only of its request"
 
 
 async def test_block_is_on_record_before_the_client_sees_it(plane, kit):

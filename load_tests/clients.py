@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from processes import RIG_CORE, Server, cpu_ns
-from texts import request_body
+from texts import QUESTION, request_body
 
 PATH = "/v1/chat/completions"
 WRK = """
@@ -74,20 +74,23 @@ def wrk(server: Server, work: Path, connections: int, seconds: float, *bodies: b
     return Load(count, rate, seen["p50"], seen["p99"], spent / 1000 / count, int(seen["bad"]))
 
 
-def latencies(server: Server, count: int) -> list[float]:
-    """Milliseconds of ``count`` requests, one after the other on one kept connection."""
+def latencies(server: Server, count: int, *, vary: bool = False) -> list[float]:
+    """Milliseconds of ``count`` requests, one after the other on one kept connection.
+
+    ``vary`` writes each question anew, so that no cache of scores answers in the classifier's place.
+    """
     address = urllib.parse.urlsplit(server.url)
-    body = request_body(stream=False)
-    head = (
-        f"POST {PATH} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer bench\r\ncontent-length: {len(body)}\r\n\r\n"
-    ).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
+    head += "authorization: Bearer bench\r\ncontent-length: "
     taken = []
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for _ in range(count):
+        for number in range(count):
+            question = QUESTION.replace("，", f"，{number}") if vary else QUESTION
+            body = request_body(stream=False, question=question)
+            message = f"{head}{len(body)}\r\n\r\n".encode() + body
             begin = time.perf_counter()
-            connection.sendall(head + body)
+            connection.sendall(message)
             answer = connection.recv(65536)
             while b"\r\n\r\n" not in answer or len(answer) < length_of(answer):
                 answer += connection.recv(65536)

@@ -672,7 +672,7 @@ def judge(segment):
 
 
 def segments(text):
-    """The brief's rule, written another way than the engine does it."""
+    """The rule of what may leave, written another way than the engine does it."""
     ends = re.escape(CLAUSE_ENDS)
     pattern = rf"[^{ends}]{{0,{SEGMENT_CHARS - 1}}}[{ends}]|[^{ends}]{{{SEGMENT_CHARS}}}|[^{ends}]+"
     for hit in re.finditer(pattern, text):

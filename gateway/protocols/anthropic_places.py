@@ -12,13 +12,13 @@ from typing import Any
 
 from gateway.protocols import jsontext
 from gateway.protocols.anthropic_vocabulary import KEYS, MEDIA_BLOCKS, MEDIA_SOURCES, WORD_FIELDS, WORDS
+from gateway.protocols.base64_media import is_base64
 from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.types import KEY, Body, Edit, Path, TextPart
 
 _ROLES: Mapping[object, str] = {"user": "content", "assistant": "content", "system": "system"}
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_-]*", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*", re.ASCII)
 _DATED = re.compile(r"_20\d{6}$", re.ASCII)
 _IDS = frozenset(("id", "tool_use_id", "file_id", "container_id", "previous_message_id"))
 _HEADER = frozenset(("id", "model", "container", "anthropic_version", "inference_geo"))
@@ -147,7 +147,7 @@ class Places:
             return _OPAQUE.fullmatch(text) is not None
         kind = jsontext.get(self._root, path[:-1]).get("type")
         if kind == "base64":
-            return _BASE64.fullmatch(text) is not None
+            return is_base64(text)
         return kind == "redacted_thinking" and _OPAQUE.fullmatch(text) is not None
 
     def _note_media(self, path: Path, kind: str) -> None:

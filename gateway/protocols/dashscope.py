@@ -13,6 +13,7 @@ import orjson
 
 from gateway.protocols import jsontext
 from gateway.protocols.about import ApiInfo
+from gateway.protocols.base64_media import is_data_url
 from gateway.protocols.dashscope_shapes import FINISH, MESSAGE, PARTS, TEXT, answer, error_body, said
 from gateway.protocols.dashscope_stream import DashScopeStreamDecoder
 from gateway.protocols.event_stream import is_id, is_identifier
@@ -21,7 +22,6 @@ from gateway.protocols.openai_places import (
     choice_number,
     decoded,
     is_arguments,
-    is_data_url,
     is_plumbing,
     joined,
     mapped,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 
 import orjson
 
 from gateway.protocols import jsontext
+from gateway.protocols.base64_media import is_long_base64
 from gateway.protocols.event_stream import NotUnderstood, is_identifier
 from gateway.protocols.frame_edit import changing, edit_text
 from gateway.protocols.openai_shapes import error_event
@@ -15,14 +15,8 @@ from gateway.protocols.repeats import RepeatingStreamDecoder
 from gateway.protocols.types import WHOLE, Body, Edit, Frame, FrameKind, Path, Refusal
 from gateway.sse import SSEEvent, replace_data
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}", re.ASCII)
 _MEDIA = frozenset(("b64_json", "audio", "data", "delta"))
 _LABELS = frozenset(("type", "background", "output_format", "quality", "size", "object", "model"))
-
-
-def is_base64(text: str) -> bool:
-    """Whether a text is base64, and too long to be a word."""
-    return _BASE64.fullmatch(text) is not None
 
 
 class ErrorStreamDecoder(RepeatingStreamDecoder):
@@ -97,7 +91,7 @@ class MediaStreamDecoder(ErrorStreamDecoder):
 
     def _read_event(self, kind: str, body: Body) -> None:  # noqa: ARG002 - they are read alike
         for path, text in jsontext.strings(body):
-            if path[-1] in _MEDIA and is_base64(text):
+            if path[-1] in _MEDIA and is_long_base64(text):
                 self._media = True
             elif not self._is_plumbing(path, text):
                 self._hear(WHOLE, "other", path, text)
@@ -106,4 +100,4 @@ class MediaStreamDecoder(ErrorStreamDecoder):
         return len(path) == 1 and path[0] in _LABELS and is_identifier(text)
 
 
-__all__ = ["ErrorStreamDecoder", "MediaStreamDecoder", "is_base64"]
+__all__ = ["ErrorStreamDecoder", "MediaStreamDecoder"]

@@ -12,8 +12,9 @@ import orjson
 
 from gateway.protocols import bodies, jsontext
 from gateway.protocols.about import ApiInfo
+from gateway.protocols.base64_media import is_long_base64
 from gateway.protocols.event_stream import is_id
-from gateway.protocols.media_stream import MediaStreamDecoder, is_base64
+from gateway.protocols.media_stream import MediaStreamDecoder
 from gateway.protocols.openai_places import SUBJECT, is_plumbing
 from gateway.protocols.openai_shapes import error_body
 from gateway.protocols.types import (
@@ -142,7 +143,7 @@ class OpenAIFields(Binary):
 
     def _is_plumbing(self, path: Path, text: str) -> bool:
         if path[-1] in ("b64_json", "embedding"):
-            return is_base64(text)
+            return is_long_base64(text)
         if len(path) == 1 and path[0] in ("object", "model"):
             return is_id(text)
         return False

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gateway.protocols import jsontext
 from gateway.protocols.arguments import Arguments
+from gateway.protocols.base64_media import is_base64, is_data_url
 from gateway.protocols.openai_stream import is_identifier
 from gateway.protocols.types import KEY, Body, Edit, Path, TextPart
 
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\r\n-]*", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*", re.ASCII)  # no spaces: words are no base64
 _JSON_STARTS = ("{", "[", '"')
 _MEDIA_PARTS = frozenset(("image_url", "input_image", "image", "input_audio", "audio", "video_url", "video", "file"))
 _ROLE_CHANNELS = {
@@ -106,13 +104,8 @@ def is_plumbing(path: Path, text: str) -> bool:
     if last == "url":
         return is_data_url(text)
     if last in ("data", "file_data") and len(path) > 1 and path[-2] in _MEDIA_PARTS:
-        return _BASE64.fullmatch(text) is not None or _DATA_URL.fullmatch(text) is not None
+        return is_base64(text) or is_data_url(text)
     return False
-
-
-def is_data_url(text: str) -> bool:
-    """Whether a string is media inside an address and no words."""
-    return text.startswith("data:") and _DATA_URL.fullmatch(text) is not None
 
 
 def choice_number(body: Body, position: int) -> int:
@@ -185,7 +178,6 @@ __all__ = [
     "holds_media",
     "is_arguments",
     "is_beside",
-    "is_data_url",
     "is_plumbing",
     "joined",
     "mapped",

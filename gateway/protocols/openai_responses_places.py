@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from gateway.protocols import jsontext
 from gateway.protocols.arguments import Arguments
+from gateway.protocols.base64_media import is_data_url, is_long_base64
 from gateway.protocols.event_stream import is_identifier
 from gateway.protocols.openai_places import SCHEMA_KEYS, decoded
 from gateway.protocols.types import KEY, Body, Edit, Path
 
-# Shorter than any picture or sound, it may as well be a word.
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}", re.ASCII)
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_\s-]*", re.ASCII)
 _ID_FIELDS = frozenset(
     (
         *(
@@ -128,7 +125,7 @@ def is_plumbing(path: Path, text: str) -> bool:
     if last in _WORD_FIELDS and text in _WORDS:
         return True
     if last in _ID_FIELDS:
-        return is_identifier(text) or (last == "encrypted_content" and _BASE64.fullmatch(text) is not None)
+        return is_identifier(text) or (last == "encrypted_content" and is_long_base64(text))
     if last in _MEDIA_FIELDS:
         return is_media(text)
     if isinstance(last, int) and len(path) > 1:
@@ -138,7 +135,7 @@ def is_plumbing(path: Path, text: str) -> bool:
 
 def is_media(text: str) -> bool:
     """Whether the value of a media field is the media itself: base64, or a data URL."""
-    return _DATA_URL.fullmatch(text) is not None or _BASE64.fullmatch(text) is not None
+    return is_data_url(text) or is_long_base64(text)
 
 
 def is_document(path: Path) -> bool:

@@ -344,7 +344,8 @@ def read_jsonl(text: str, name: str) -> list[Term]:
     return terms
 
 
-def _fields(term: Term) -> dict[str, str]:
+def term_fields(term: Term) -> dict[str, str]:
+    """The term as a row of a lexicon file, column by column."""
     return {
         "term": term.term,
         "category": term.category,
@@ -362,13 +363,13 @@ def write_csv(terms: Iterable[Term]) -> str:
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_fields, terms))
+    writer.writerows(map(term_fields, terms))
     return out.getvalue()
 
 
 def write_jsonl(terms: Iterable[Term]) -> str:
     """Write terms as :func:`read_jsonl` reads them."""
-    return "".join(json.dumps(_fields(term), ensure_ascii=False) + "\n" for term in terms)
+    return "".join(json.dumps(term_fields(term), ensure_ascii=False) + "\n" for term in terms)
 
 
 READERS: Mapping[str, Callable[[str, str], list[Term]]] = {

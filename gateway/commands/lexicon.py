@@ -79,25 +79,14 @@ def list_terms(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List imported terms."""
+    from filters.lexicon import term_fields
+
     with terminal.problems(), open_store(load_settings()) as store:
         page = store.terms.list(category=category, q=q, limit=limit)
         count = store.terms.count()
     if as_json:
-        terminal.say_json([{"id": item.id, **_shown(item.term)} for item in page.items])
+        terminal.say_json([{"id": item.id, **term_fields(item.term)} for item in page.items])
         return
     headings = ["term", "category", "action", "match", "unless", "with", "within", "note", "id"]
-    terminal.table(headings, [[*_shown(item.term).values(), item.id] for item in page.items])
+    terminal.table(headings, [[*term_fields(item.term).values(), item.id] for item in page.items])
     terminal.note(f"{len(page.items)} of {count} imported terms")
-
-
-def _shown(term: Term) -> dict[str, str]:
-    return {
-        "term": term.term,
-        "category": term.category,
-        "action": term.action.label if term.action is not None else "",
-        "match": term.match.value,
-        "unless": ";".join(term.unless),
-        "with": ";".join(term.with_),
-        "within": "" if term.within is None else str(term.within),
-        "note": term.note,
-    }

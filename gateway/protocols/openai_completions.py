@@ -11,7 +11,7 @@ from gateway.protocols import jsontext
 from gateway.protocols.about import ApiInfo
 from gateway.protocols.bodies import Unreadable
 from gateway.protocols.openai_places import choice_number, is_plumbing
-from gateway.protocols.openai_shapes import NO_USAGE, error_body, refused_numbers
+from gateway.protocols.openai_shapes import error_body, refused_stream, refused_whole
 from gateway.protocols.openai_stream import OpenAIStreamDecoder, is_id
 from gateway.protocols.types import (
     KEY,
@@ -120,20 +120,9 @@ class OpenAICompletions:
 
     def refusal(self, request: RequestView, request_body: Body, refusal: Refusal) -> tuple[int, str, bytes] | None:
         """A completion whose every choice is the refusal text and ends with ``content_filter``."""
-        numbers = refused_numbers(request.choices)
         if request.stream:
-            decoder = CompletionsStreamDecoder(request, request_body)
-            frames = [decoder.refuse_choice(number, refusal) for number in numbers]
-            return 200, "text/event-stream", b"".join(frames) + decoder.close(refusal)
-        body = {
-            "id": f"cmpl-{refusal.decision_id}",
-            "object": "text_completion",
-            "created": refusal.created,
-            "model": request.model or "",
-            "choices": [_refused_choice(number, refusal) for number in numbers],
-            "usage": dict(NO_USAGE),
-        }
-        return 200, "application/json", orjson.dumps(body)
+            return refused_stream(CompletionsStreamDecoder(request, request_body), request.choices, refusal)
+        return refused_whole(request, refusal, prefix="cmpl", kind="text_completion", choice=_refused_choice)
 
     def refuse_response(self, body: Body, blocked: Mapping[int, Refusal], edits: Sequence[Edit] = ()) -> bytes | None:
         """The answer with the blocked choices refused; ``WHOLE`` leaves nothing of the answer but its header."""

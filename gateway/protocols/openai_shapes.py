@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from gateway.protocols.types import Refusal
+from gateway.protocols.types import Refusal, RequestView, StreamDecoder
 
 DONE = b"data: [DONE]\n\n"
 NO_USAGE: Mapping[str, int] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
@@ -61,6 +61,27 @@ def refused_numbers(choices: int) -> range:
     return range(max(1, min(choices, MAX_REFUSED_CHOICES)))
 
 
+def refused_stream(decoder: StreamDecoder, choices: int, refusal: Refusal) -> tuple[int, str, bytes]:
+    """The answer to a refused request that asked for a stream: every choice refused, and the stream closed."""
+    frames = [decoder.refuse_choice(number, refusal) for number in refused_numbers(choices)]
+    return 200, "text/event-stream", b"".join(frames) + decoder.close(refusal)
+
+
+def refused_whole(
+    request: RequestView, refusal: Refusal, *, prefix: str, kind: str, choice: Callable[[int, Refusal], dict[str, Any]]
+) -> tuple[int, str, bytes]:
+    """The answer to a refused request that asked for a whole one. ``choice`` makes the API's refused choice."""
+    body = {
+        "id": f"{prefix}-{refusal.decision_id}",
+        "object": kind,
+        "created": refusal.created,
+        "model": request.model or "",
+        "choices": [choice(number, refusal) for number in refused_numbers(request.choices)],
+        "usage": dict(NO_USAGE),
+    }
+    return 200, "application/json", orjson.dumps(body)
+
+
 __all__ = [
     "DONE",
     "MAX_REFUSED_CHOICES",
@@ -70,5 +91,7 @@ __all__ = [
     "error_event",
     "event",
     "refused_numbers",
+    "refused_stream",
+    "refused_whole",
     "sluice",
 ]

@@ -11,7 +11,8 @@ EXTRAS := $(if $(filter true,$(CI)),test$(comma)train$(comma)transformers,test)
 # module beside its source would hide every later change of it.
 DEPLOYED := build/deployed
 DEPLOYED_TESTS := tests/filters tests/gateway/relay
-PARTS := setup.py pyproject.toml deploy/build-steps.sh requirements/base.txt $(shell find filters models gateway -name '*.py')
+PARTS := setup.py pyproject.toml README.md LICENSE deploy/build-steps.sh requirements/base.txt \
+    $(shell find filters models gateway -type f -not -path '*/__pycache__/*')
 
 .PHONY: run test lint format load quality clean
 

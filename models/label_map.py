@@ -52,6 +52,12 @@ class LabelMap:
         """The model's labels that the map does not name: they count for nothing."""
         return tuple(label for label in known if label not in self._labels)
 
+    def notes(self, unmapped: Sequence[str], who: str) -> Sequence[str]:
+        """What to tell of labels that the map does not name; nothing where there are none."""
+        if not unmapped:
+            return ()
+        return (f"these labels of {who} count for nothing, for the map does not name them: {', '.join(unmapped)}",)
+
     def scores(self, found: Mapping[str, float], who: str, *, exclusive: bool) -> dict[str, float]:
         """Probabilities of our codes.
 

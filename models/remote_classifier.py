@@ -72,12 +72,7 @@ class RemoteClassifier:
     @property
     def notes(self) -> Sequence[str]:
         """Labels that no code is given for, as far as the server has shown them."""
-        notes = []
-        if self._ignored:
-            notes.append(
-                f"these labels of {self._name} count for nothing, for the map does not name them: "
-                + ", ".join(self._ignored)
-            )
+        notes = [*self._map.notes(self._ignored, self._name)]
         if self._absent:
             notes.append(f"{self._name} does not score these labels of the shipped map: {', '.join(self._absent)}")
         return notes

@@ -131,11 +131,7 @@ class SequenceClassifier:
     @property
     def notes(self) -> Sequence[str]:
         """Labels that no code is given for."""
-        ignored = self._map.unmapped(self._known)
-        if not ignored:
-            return ()
-        names = ", ".join(ignored)
-        return (f"these labels of {self.version} count for nothing, for the map does not name them: {names}",)
+        return self._map.notes(self._map.unmapped(self._known), self.version)
 
     @property
     def problems(self) -> Sequence[str]:

@@ -26,6 +26,9 @@ def test_what_is_not_mapped_is_visible():
     labels = LabelMap({"toxic": ["A4.a.bullying"], "safe": []})
     assert labels.unmapped(["safe", "toxic", "spam"]) == ("spam",)
     assert labels.codes == ("A4.a.bullying",)
+    assert labels.notes((), "m") == ()
+    (note,) = labels.notes(("spam", "ham"), "m")
+    assert note == "these labels of m count for nothing, for the map does not name them: spam, ham"
 
 
 def test_labels_of_one_code():

@@ -1,11 +1,26 @@
-"""Databases to test on: SQLite in a folder, and a real PostgreSQL."""
+"""Databases to test on, SQLite in a folder and a real PostgreSQL; and the command line."""
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli import app
 from gateway.crypto import Cipher
 from gateway.store import Store
 
 SECRET = "a secret for tests only"
+
+
+@pytest.fixture
+def run_sluice():
+    """A function that runs a command; it must end with ``code``, and never with a traceback."""
+
+    def run(*arguments, code=0, stdin=None):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+        assert "Traceback" not in result.stderr
+        return result
+
+    return run
 
 
 @pytest.fixture

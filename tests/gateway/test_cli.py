@@ -9,9 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from gateway.cli import app
 from gateway.crypto import Cipher
 from gateway.store import Store, Violation
 from gateway.store.records import new_id
@@ -21,19 +19,13 @@ SECRET = "a secret of many characters"
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run a command in an empty folder, with nothing of this machine's environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SLUICE_SECRET_KEY", SECRET)
 
-    def run(*arguments, code=0, stdin=None):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        assert "Traceback" not in result.stderr
-        return result
-
-    return run
+    return run_sluice
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """``sluice api``: what is right about a declaration is shown, what is wrong is named."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from gateway.cli import app
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PARLEY = EXAMPLES / "parley.yaml"
@@ -14,18 +12,13 @@ SAMPLES = EXAMPLES / "parley"
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run a command in an empty folder."""
     monkeypatch.chdir(tmp_path)
     for variable in ("SLUICE_APIS", "SLUICE_DATA_DIR"):
         monkeypatch.delenv(variable, raising=False)
 
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(app, ["api", *map(str, arguments)])
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        return result
-
-    return run
+    return partial(run_sluice, "api")
 
 
 def with_samples(**changed):

@@ -1,9 +1,6 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
-
-from gateway.cli import app
 
 TERMS = """term,category,action
 炸药,A1.d,block
@@ -18,7 +15,7 @@ profiles:
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run a command under a policy and terms of the test's own."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policy.yaml").write_text(POLICY)
@@ -26,13 +23,7 @@ def sluice(tmp_path, monkeypatch):
     for name, value in {"POLICY": "policy.yaml", "BASE_LEXICON": "none", "CLASSIFIER": "none"}.items():
         monkeypatch.setenv(f"SLUICE_{name}", value)
 
-    def run(*arguments, code=0, stdin=None):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        assert "Traceback" not in result.stderr
-        return result
-
-    return run
+    return run_sluice
 
 
 @pytest.fixture

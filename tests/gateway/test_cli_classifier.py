@@ -3,27 +3,18 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
-
-from gateway.cli import app
 
 TEI = "classifier: {{kind: http, api: tei, url: '{url}', key: ours, labels: {{insult: A4.a.bullying}}}}\n"
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run a command in an empty folder, with nothing of this machine's environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SLUICE_CLASSIFIER_KEY_OURS", "sk-of-ours")
 
-    def run(*arguments, code=0, stdin=None):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        assert "Traceback" not in result.stderr
-        return result
-
-    return run
+    return run_sluice
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The way of a term on the command line: proposals with keys, history, undo, expiry."""
 
 import json
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -15,20 +16,14 @@ ADMIN = "the-first-admin-key-of-the-tests"
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run a command in an empty folder, with nothing of this machine's environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SLUICE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("SLUICE_SECRET_KEY", SECRET)
     monkeypatch.setenv("SLUICE_ADMIN_KEY", ADMIN)
 
-    def run(*arguments, code=0, stdin=None):
-        result = CliRunner().invoke(app, ["lexicon", *map(str, arguments)], input=stdin)
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        assert "Traceback" not in result.stderr
-        return result
-
-    return run
+    return partial(run_sluice, "lexicon")
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from filters.lexicon import Lexicon, Term
 from filters.policy import Policy
 from filters.ruleset import Ruleset, ScoringError
 from gateway import classifiers, trial
-from gateway.cli import app
 from gateway.guard import Guard
 from gateway.metrics import Metrics
 from gateway.moderation import Moderation
@@ -127,7 +125,7 @@ LIST = "term,category,action,match,unless,with,within,note,needs\n毒样品,A1.h
 
 
 @pytest.fixture
-def sluice(tmp_path, monkeypatch):
+def sluice(tmp_path, monkeypatch, run_sluice):
     """Run `sluice lexicon …` in an empty folder, with the model of these tests or none."""
     monkeypatch.chdir(tmp_path)
     for name, value in {"DATA_DIR": str(tmp_path / "data"), "BASE_LEXICON": "none"}.items():
@@ -136,9 +134,7 @@ def sluice(tmp_path, monkeypatch):
 
     def run(*arguments, code=0, model=None):
         monkeypatch.setattr("gateway.classifier_loading.load_classifier", lambda _: model)
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-        return result
+        return run_sluice(*arguments, code=code)
 
     return run
 

@@ -30,6 +30,39 @@ def tokenizer():
     return made, len(vocabulary)
 
 
+def train(model, batch):
+    """Train until twenty batches in a row are known by heart; ``batch`` gives ids and truths of a step."""
+    import torch
+
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    calm = 0
+    for step in range(1500):
+        ids, truth = batch(step)
+        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=truth).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        calm = calm + 1 if loss.item() < 0.02 else 0
+        if calm == 20:
+            return
+    message = "it did not learn"
+    raise AssertionError(message)
+
+
+def random_chars(allowed, step, row, pick):
+    """Three to thirteen of the allowed characters."""
+    import torch
+
+    return [allowed[i] for i in torch.randint(len(allowed), (3 + (step + row) % 11,), generator=pick).tolist()]
+
+
+def put_anywhere(chars, bad, pick):
+    """Replace one character, no matter which."""
+    import torch
+
+    chars[int(torch.randint(len(chars), (1,), generator=pick))] = bad
+
+
 def make_bert(folder, *, positions=16, seed=1):
     """Train a BERT of one layer on ``LABELS`` and save it as transformers does, with a tokenizer.json."""
     import torch
@@ -52,31 +85,22 @@ def make_bert(folder, *, positions=16, seed=1):
         problem_type="single_label_classification",
     )
     model = BertForSequenceClassification(config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     pick = torch.Generator().manual_seed(seed)
     plain = [char for char in dict.fromkeys(ALPHABET) if char not in BAD.values()]
-    calm = 0
-    for step in range(1500):
-        texts, truths = [], []
+
+    def batch(step):
+        rows, truths = [], []
         for row in range(16):
-            chars = [plain[i] for i in torch.randint(len(plain), (3 + (step + row) % 11,), generator=pick).tolist()]
+            chars = random_chars(plain, step, row, pick)
             label = row % len(LABELS)
             if label:
-                chars[int(torch.randint(len(chars), (1,), generator=pick))] = BAD[LABELS[label]]
-            texts.append("".join(chars))
+                put_anywhere(chars, BAD[LABELS[label]], pick)
+            rows.append(made.encode("".join(chars)).ids)
             truths.append(label)
-        rows = [made.encode(text).ids for text in texts]
         width = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-        truth = torch.tensor(truths)
-        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=truth).loss
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        calm = calm + 1 if loss.item() < 0.02 else 0
-        if calm == 20:
-            break
-    assert calm == 20, "it did not learn"
+        return torch.tensor([row + [0] * (width - len(row)) for row in rows]), torch.tensor(truths)
+
+    train(model, batch)
     folder.mkdir(parents=True, exist_ok=True)
     model.eval().save_pretrained(folder)
     made.save(str(folder / "tokenizer.json"))
@@ -117,16 +141,15 @@ def make_guard(folder):
         pad_token_id=wrapped.pad_token_id,
     )
     model = LlamaForCausalLM(config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
     pick = torch.Generator().manual_seed(1)
     plain = [char for char in dict.fromkeys(ALPHABET) if char not in "坏！abcdefghijklmnopqrstuvwxyz"]
-    calm = 0
-    for step in range(1500):
+
+    def batch(step):
         rows, truths = [], []
         for row in range(16):
-            chars = [plain[i] for i in torch.randint(len(plain), (3 + (step + row) % 11,), generator=pick).tolist()]
+            chars = random_chars(plain, step, row, pick)
             if row % 2:
-                chars[int(torch.randint(len(chars), (1,), generator=pick))] = "坏"
+                put_anywhere(chars, "坏", pick)
             rows.append(wrapped("".join([*chars, "！"]), add_special_tokens=False)["input_ids"])
             truths.append(unsafe if row % 2 else safe)
         width = max(map(len, rows)) + 2
@@ -136,14 +159,9 @@ def make_guard(folder):
             full = [*row, truth, wrapped.eos_token_id]
             ids[number, : len(full)] = torch.tensor(full)
             labels[number, len(row) : len(full)] = torch.tensor(full[-2:])
-        loss = model(input_ids=ids, attention_mask=(ids != 0).long(), labels=labels).loss
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        calm = calm + 1 if loss.item() < 0.02 else 0
-        if calm == 20:
-            break
-    assert calm == 20, "it did not learn"
+        return ids, labels
+
+    train(model, batch)
     model.eval().save_pretrained(folder)
     wrapped.save_pretrained(folder)
 

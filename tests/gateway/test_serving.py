@@ -50,17 +50,24 @@ async def answer_ok(scope, receive, send):
     await respond(send, 200, b"{}")
 
 
-@pytest.fixture
-async def served(monkeypatch):
-    """A served application's address, with little patience for heads."""
-    monkeypatch.setattr(BoundedProtocol, "head_s", 0.4)
+@contextlib.asynccontextmanager
+async def serve(application):
+    """Serve an application; its address."""
     listener = serving.bind("127.0.0.1", 0, "PORT")
     stop, started = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(serving.serve([serving.Plane(answer_ok, listener, 1)], stop, started.set))
+    task = asyncio.create_task(serving.serve([serving.Plane(application, listener, 1)], stop, started.set))
     await started.wait()
     yield listener.getsockname()
     stop.set()
     await task
+
+
+@pytest.fixture
+async def served(monkeypatch):
+    """A served application's address, with little patience for heads."""
+    monkeypatch.setattr(BoundedProtocol, "head_s", 0.4)
+    async with serve(answer_ok) as address:
+        yield address
 
 
 async def talk(address, *pieces, pause=0.0):
@@ -222,13 +229,8 @@ async def echo(scope, receive, send):
 @pytest.fixture
 async def echoing():
     """The address of ``echo``."""
-    listener = serving.bind("127.0.0.1", 0, "PORT")
-    stop, started = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(serving.serve([serving.Plane(echo, listener, 1)], stop, started.set))
-    await started.wait()
-    yield listener.getsockname()
-    stop.set()
-    await task
+    async with serve(echo) as address:
+        yield address
 
 
 @pytest.mark.anyio

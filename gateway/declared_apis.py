@@ -9,9 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from gateway.protocols.declared_files import read_declarations
+from gateway.protocols.declared_error import MAX_BYTES, DeclarationError
 from gateway.protocols.declared_routes import DeclaredRoutes
-from gateway.protocols.declared_schema import MAX_BYTES, DeclarationError
 from gateway.protocols.types import ProtocolAdapter
 
 POLL_S = 0.5
@@ -79,6 +78,9 @@ class DeclaredAPIs:
         self._problem = problem
 
     def _load_if_changed(self, path: Path) -> None:
+        # Its schema takes 14 MB, which nobody pays who declares nothing.
+        from gateway.protocols.declared_files import read_declarations
+
         files = read_files(path)
         if files == self._files:
             if not self._are_broken:

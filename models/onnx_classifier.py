@@ -43,13 +43,13 @@ class OnnxClassifier:
         """
         card = ModelCard.load(folder)
         tokenizer_bytes = read_checked(folder, TOKENIZER_FILE, card.files)
-        model_bytes = read_checked(folder, MODEL_FILE, card.files)
+        read_checked(folder, MODEL_FILE, card.files)
         try:
             tokenizer = Tokenizer.from_buffer(tokenizer_bytes)
         except Exception as error:  # tokenizers raises bare Exception for bytes it cannot read
             message = f"{folder / TOKENIZER_FILE}: not a tokenizer: {error}"
             raise ClassifierError(message) from error
-        classifier = cls(card, _session(model_bytes, folder / MODEL_FILE), tokenizer)
+        classifier = cls(card, _session(folder / MODEL_FILE), tokenizer)
         classifier.score([Segment("。")])  # one run now: a model of another shape fails here, not on a customer's text
         return classifier
 
@@ -113,13 +113,14 @@ class OnnxClassifier:
         return row
 
 
-def _session(data: bytes, path: Path) -> Any:
+def _session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        # by its name: a session that is given bytes keeps them for good, beside what it made of them
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the same: no public base class
         message = f"{path}: not a model that onnxruntime can load: {error}"
         raise ClassifierError(message) from error

@@ -10,10 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from gateway.protocols import routing
-from gateway.protocols.declared import DeclaredAPI
 from gateway.protocols.types import ProtocolAdapter
+
+if TYPE_CHECKING:
+    from gateway.protocols.declared import DeclaredAPI
 
 OWN = frozenset({("healthz",), ("readyz",), ("v1", "moderations"), ("v1", "guard")})
 """Paths that Sluice answers itself."""

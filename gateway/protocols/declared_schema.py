@@ -24,15 +24,9 @@ from pydantic import (
 
 from filters import policy_text
 from filters.policy_rules import Frozen
-from filters.policy_text import PolicyError
+from gateway.protocols.declared_error import MAX_BYTES, DeclarationError
 from gateway.protocols.declared_paths import Expression, PathError, Wildcard, parse
 from gateway.protocols.declared_templates import check_template, holds_message
-
-MAX_BYTES = 2**20
-"""Bytes of a file of declarations."""
-
-DeclarationError = PolicyError
-"""A declaration that cannot be used: in which file, on which line (if known), and why."""
 
 
 def _expression(value: object) -> Expression:

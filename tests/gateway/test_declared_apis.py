@@ -1,13 +1,15 @@
 """The declared APIs in force: taken when their files change, kept when those are broken."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from gateway.declared_apis import DeclaredAPIs, read_files
-from gateway.protocols.declared_schema import MAX_BYTES, DeclarationError
+from gateway.protocols.declared_error import MAX_BYTES, DeclarationError
 
 pytestmark = pytest.mark.anyio
 
@@ -124,3 +126,10 @@ async def test_what_cannot_be_used_at_the_start_is_an_error(watching, tmp_path: 
     file.write_text("#" * (MAX_BYTES + 1), encoding="utf-8")
     with pytest.raises(DeclarationError, match="is larger than"):
         read_files(file)
+
+
+def test_a_gateway_that_declares_nothing_pays_nothing():
+    """The schema of declarations, 14 MB in memory, is not read where no API is declared."""
+    program = "import sys, gateway.app; print('gateway.protocols.declared_schema' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

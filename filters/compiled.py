@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import orjson
 
-from filters import tokens
+from filters import sound_context, sound_table, tokens
 from filters.keyword import KeywordFilter, build_filters
 from filters.keyword_index import dump as dump_index
 from filters.keyword_index import load as load_index
@@ -35,8 +35,18 @@ class CompiledLexicon:
         return sum(self.counts.values())
 
 
+def prepare() -> None:
+    """Read what texts are looked up in later, once in a process: half a second, where no text waits for it.
+
+    Compiling alone does not need it.
+    """
+    tokens.load()
+    sound_table.read("")
+    sound_context.prepare()
+
+
 def compile_lexicon(lexicon: Lexicon) -> CompiledLexicon:
-    """Compile; a second of work for 100,000 terms."""
+    """Compile; a second of work for 100,000 terms. Whoever reads texts with it calls :func:`prepare` first."""
     return CompiledLexicon(lexicon.version, lexicon.counts, build_filters(lexicon))
 
 
@@ -55,5 +65,5 @@ def load(parts: Mapping[str, bytes]) -> CompiledLexicon:
     Only for bytes that are known to be its own: they are taken as they are, down to addresses in memory.
     """
     about = orjson.loads(parts["about"])
-    tokens.load()  # half a second once in a process: here, where no text waits for it
+    prepare()
     return CompiledLexicon(about["version"], about["counts"], (KeywordFilter(load_index(parts)),))

@@ -126,11 +126,23 @@ def _identity(term: Term, plain: str | None) -> tuple[str, str]:
 def _digest(terms: Iterable[Term]) -> str:
     """A hash of everything that a verdict depends on, in no order: not on notes, nor on expiry dates."""
     total = 0
+    known: dict[tuple[Any, ...], str] = {}  # most terms of a large lexicon differ in their spelling alone
     for t in terms:
-        said = (t.term, t.category, t.action and int(t.action), t.match.value, t.unless, t.with_, t.within)
-        line = repr((*said, t.needs) if t.needs else said)  # a lexicon that says what it always said keeps its version
+        rest = (t.category, t.action, t.match, t.unless, t.with_, t.within, t.needs)
+        said = known.get(rest)
+        if said is None:
+            said = _said(t)
+            if len(known) < _BATCH:
+                known[rest] = said
+        line = f"({t.term!r}, {said}"
         total += int.from_bytes(hashlib.sha256(line.encode()).digest())  # a sum has no order, and needs no sort
     return hashlib.sha256(str(total).encode()).hexdigest()[:16]
+
+
+def _said(t: Term) -> str:
+    said = (t.category, t.action and int(t.action), t.match.value, t.unless, t.with_, t.within)
+    # A lexicon that says what it always said keeps its version, also where terms could not need anything yet.
+    return repr((*said, t.needs) if t.needs else said)[1:]
 
 
 def parse_term(fields: Mapping[str, Any]) -> Term:

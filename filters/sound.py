@@ -30,7 +30,6 @@ from filters.sound_context import (
     is_spelled_on_purpose,
     is_strange,
     pieces_of,
-    prepare,
 )
 from filters.surroundings import Context
 from filters.tokenised import Candidate
@@ -99,8 +98,6 @@ class SoundReading:
         self.owner_ends = owner_ends
         self.runs = runs
         self._runs_in_order = sorted(runs)
-        sound_table.read("")
-        prepare()  # here, where nobody waits for a text
 
     def open(self) -> SoundRewriter:
         """Start on a new text."""

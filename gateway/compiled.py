@@ -131,6 +131,7 @@ class CompiledLexicons:
 
     def _compile_here(self) -> tuple[str, CompiledLexicon]:
         edition, lexicon = compile_stored(self._store, self._base_lexicon)
+        compiled.prepare()
         return self._key_of(edition), lexicon
 
     def _key_of(self, edition: int) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from filters.lexicon import LexiconError, Term, read_csv
-from filters.policy import Policy, PolicyError
+from filters.policy_text import PolicyError
 from gateway.store import Store
 from gateway.store.policies import PolicyRecord
+
+if TYPE_CHECKING:
+    from filters.policy import Policy
 
 SHIPPED = Path(__file__).parent / "shipped"
 SHIPPED_POLICY = SHIPPED / "policy.yaml"
@@ -36,6 +39,8 @@ class PolicySource:
         Raises:
             PolicyError: the text is no valid policy.
         """
+        from filters.policy import Policy  # pydantic takes its time, and compiling a lexicon needs no policy
+
         return Policy.parse_yaml(self.body, self.name)
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from filters.automaton import ENGINE
@@ -95,3 +98,18 @@ def test_folding_many_terms_is_folding_each():
     for spelling, plain in zip(spellings, fold_plain(spellings), strict=True):
         assert plain is None or fold_term(spelling).spellings == (plain,)
     assert fold_plain(["ＡＢＣ", "發財"]) == ["abc", "发财"]
+
+
+def test_compiling_reads_no_dictionary_and_loading_does():
+    """Who only compiles does not wait for what texts are looked up in; who loads has it before the first text."""
+    program = """
+from filters import tokens
+from filters.compiled import compile_lexicon, dump, load
+from filters.lexicon import Lexicon, MatchMode, Term
+parts = dump(compile_lexicon(Lexicon([Term("博彩", "A1.h.gambling", None, MatchMode.SOUND)])))
+print(tokens._load.cache_info().currsize)
+load(parts)
+print(tokens._load.cache_info().currsize)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "1"]

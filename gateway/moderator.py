@@ -18,6 +18,7 @@ from filters.lexicon import LexiconError
 from filters.policy import Policy, PolicyError
 from filters.ruleset import Ruleset
 from filters.taxonomy import TaxonomyError
+from gateway import memory
 from gateway.classifier_loading import ClassifierRefused
 from gateway.compiled import CompiledLexicons
 from gateway.compiling import no_collection
@@ -200,6 +201,7 @@ class Moderator:
             return None
         with no_collection():
             built = self._build(seen)
+        memory.give_back()
         self._seen, self._retry_at = seen, math.inf
         return built
 

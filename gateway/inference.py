@@ -93,6 +93,11 @@ class Inference:
         return self._classifier
 
     @property
+    def deadline_s(self) -> float:
+        """Seconds for a question that brings no time of its own."""
+        return self._deadline_s
+
+    @property
     def queued(self) -> int:
         """Segments that wait for a batch."""
         return self._queued

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from filters.stream import ModerationStream
 from filters.types import Decision, Event, ScoreNeeded, Scores
+from gateway.deadline import OneDeadline
 from gateway.inference import InferenceError
 from gateway.logs import get_logger
 from models.types import Segment
@@ -43,9 +44,11 @@ async def judge(
     much may leave.
 
     Where the classifier or a filter fails, the stream's policy decides (``on_error``) and the decision says
-    ``degraded``. Scores are kept only where somebody wants them: it costs more than to read them.
+    ``degraded``. The text has one deadline, however long it is. Scores are kept only where somebody wants them: it
+    costs more than to read them.
     """
     best: dict[str, float] | None = {} if keep_scores else None
+    scorer = OneDeadline(scorer)
     for start in range(0, len(text), CHUNK):
         if stream.done:
             break

@@ -16,6 +16,7 @@ from filters.ruleset import Ruleset
 from filters.types import Action, Decision
 from gateway.asgi import Receive, Request, Scope, Send
 from gateway.crypto import excerpt
+from gateway.deadline import OneDeadline
 from gateway.endpoint import Endpoint, Outcome
 from gateway.judge import Judgement, Scorer, judge
 from gateway.metrics import Metrics
@@ -109,11 +110,12 @@ class Moderation:
             raise RequestError(error.reason, param="sluice.profile", code="unknown_profile") from None
         classify = ruleset.model_version is not None
         turns = asyncio.Semaphore(AT_ONCE)
+        within = OneDeadline(Watched(self._inference, ruleset))
 
         async def answered(question: Question) -> _Result:
             async with turns:
                 stream = ruleset.open(body.direction, profile, classify=classify, stop_at_block=False)
-                scorer = Watched(self._inference, ruleset)
+                scorer = Watched(within, ruleset)
                 judgement = await judge(stream, question.text, scorer, keep_scores=True)
             result = _result(question, judgement, media=policy.media, enforce=policy.enforce)
             return replace(result, coverage="partial") if scorer.partial else result

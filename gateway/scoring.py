@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from filters.ruleset import Ruleset
 from filters.types import Scores
+from gateway.deadline import Limited
 from gateway.inference import CACHE_SIZE, Inference, InferenceFailed
 from gateway.judge import Scorer
 from models.types import Calling, Classifier, PartialScores, Segment, Served
@@ -146,6 +147,11 @@ class Watched:
         self._scorer: Scorer = scorer.of(ruleset) if isinstance(scorer, Scoring) else scorer
         self._prompt: str | None = None
         self.partial = False
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds for a question; ``None`` where nobody says."""
+        return self._scorer.deadline_s if isinstance(self._scorer, Limited) else None
 
     def answering(self, prompt: str) -> None:
         """From now on texts are a model's answer to this prompt: classifiers that want to know are told."""

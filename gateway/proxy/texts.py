@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from filters.ruleset import Ruleset
 from filters.types import Action, Decision, Direction, Filter, Match, OnError, Scores, Span
+from gateway.deadline import OneDeadline
 from gateway.inference import InferenceError
 from gateway.judge import CHUNK, judge
 from gateway.logs import get_logger
@@ -155,6 +156,7 @@ async def decide(
     """Judge every text of a body; only those with a decision other than a plain allow are returned."""
     findings = Findings()
     groups = joined(parts)
+    scorer = OneDeadline(scorer)
     for start in range(0, len(groups), AT_ONCE):
         if start:
             await asyncio.sleep(0)  # a body of very many texts must not stop the streams beside it

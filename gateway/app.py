@@ -54,11 +54,12 @@ class Services:
     async def reasons(self) -> Sequence[str]:
         """Why this process cannot do its work; empty where it can.
 
-        Everybody who reaches the port may ask, so the database's own words, with its address, stay in the log.
+        Everybody who reaches the port may ask, so the database's own words, with its address, stay in the log, and
+        those of a refused policy on the control plane.
         """
         self.inference.probe()
         found = [
-            *self.moderator.problems,
+            *self.moderator.states,
             *self.inference.problems,
             *self.apis.problems,
             *self.recorder.problems,

@@ -34,6 +34,8 @@ POLL_S = 0.25
 RETRY_S = 30.0
 """How often a policy is tried again whose classifier could not be loaded."""
 
+REFUSED = "a change of policy or lexicon was refused, the running ruleset stays: the control plane and the log say why"
+
 LoadClassifier = Callable[[Policy, PolicySource], Classifier | None]
 
 _log = structlog.get_logger(component="moderator")
@@ -108,9 +110,18 @@ class Moderator:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why this is not, or not up to date: for ``/readyz``. Empty when all is well."""
-        missing = "the ruleset is not built yet" if self._current is None else ""
-        return tuple(problem for problem in (missing, self._broken, self._away) if problem)
+        """Why this is not, or not up to date: for operators. Empty when all is well."""
+        return tuple(problem for problem in (self._missing, self._broken, self._away) if problem)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The same for whoever may ask ``/readyz``: a policy's own words are for those who may read it."""
+        refused = REFUSED if self._broken else ""
+        return tuple(state for state in (self._missing, refused, self._away) if state)
+
+    @property
+    def _missing(self) -> str:
+        return "the ruleset is not built yet" if self._current is None else ""
 
     @property
     def ready(self) -> bool:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from filters.policy import Policy
+from gateway.moderator import REFUSED
 
 LABELS = "{insult: A4.a.bullying, advert: X.spam, fine: ignore}"
 RULE = "categories: {'*': {action: block, threshold: 0.8}}\n"
@@ -203,8 +204,9 @@ def test_a_change_of_the_policy_changes_the_classifier(own, model, eventually):
     assert ask(gateway, "你是个坏蛋").choices[0].finish_reason == "stop"
 
     path = own.write("{kind: http, api: tei, url: URL, labels: {insults: A4.a.bullying}}")
-    reasons = eventually(lambda: ready(gateway)[1]["reasons"])
-    assert f"{path}:2: classifier.labels.insults: http has no label 'insults': did you mean 'insult'?" in reasons[0]
+    assert eventually(lambda: ready(gateway)[1]["reasons"]) == [REFUSED]
+    (told,) = eventually(lambda: gateway.admin("/api/v1/policy")["problems"])
+    assert f"{path}:2: classifier.labels.insults: http has no label 'insults': did you mean 'insult'?" in told
     assert ask(gateway, "赌场").choices[0].finish_reason == "content_filter"
 
 

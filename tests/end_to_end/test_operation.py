@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from filters.lexicon import read_csv
+from gateway.moderator import REFUSED
 from gateway.store import Store
 
 POLICY = "categories: {'*': {action: block}}\n"
@@ -175,14 +176,16 @@ def test_a_worker_that_is_killed_is_replaced(own, eventually):
 
 
 def test_a_broken_policy_is_told_and_changes_nothing(own, tmp_path, eventually):
-    """The running ruleset stays in force, and /readyz names file, line and reason until it is mended."""
+    """The running ruleset stays; /readyz says so until it is mended, the control plane also file, line and reason."""
     gateway = own().start()
     ready = httpx.get(gateway.data + "/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "reasons": []})
     (tmp_path / "policy.yaml").write_text("mode: enforce\ncategories: {A9.z: {action: block}}\n")
     answer = eventually(lambda: (r := httpx.get(gateway.data + "/readyz")).status_code == 503 and r, 5)
-    assert "policy.yaml" in answer.json()["reasons"][0]
-    assert "A9.z" in answer.json()["reasons"][0]
+    assert answer.json()["reasons"] == [REFUSED]
+    told = httpx.get(gateway.control + "/api/v1/policy", headers={"authorization": f"Bearer {gateway.key}"})
+    assert told.status_code == 400
+    assert all(part in told.json()["error"]["message"] for part in ("policy.yaml:2", "A9.z"))
     assert ask(gateway, "炸药").choices[0].finish_reason == "content_filter"
     (tmp_path / "policy.yaml").write_text(POLICY)
     eventually(lambda: httpx.get(gateway.data + "/readyz").status_code == 200, 5)

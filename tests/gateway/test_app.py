@@ -9,6 +9,7 @@ from gateway import app, keyfiles
 from gateway.classifiers import load_classifier
 from gateway.dataplane import Readiness
 from gateway.demo import DemoUpstream
+from gateway.moderator import REFUSED
 from gateway.settings import Settings, SettingsError
 from gateway.upstream import Upstream
 from models.types import ClassifierError
@@ -86,6 +87,17 @@ async def test_a_store_that_is_away_is_a_reason(settings, tmp_path):
             database.execute("ALTER TABLE counters RENAME TO elsewhere")
         database.close()
         assert await parts.reasons() == ["store unavailable"]
+
+
+@pytest.mark.anyio
+async def test_a_refused_policy_is_a_reason_without_its_words(settings, tmp_path):
+    """Everybody may ask the data port; what stands in a policy is for those with a key of the control plane."""
+    (tmp_path / "p.yaml").write_text("mode: enforce\n")
+    async with app.services(dataclasses.replace(settings, policy=tmp_path / "p.yaml"), None) as parts:
+        (tmp_path / "p.yaml").write_text("upstreams: [{name: secret-project}]\n")
+        await parts.moderator.refresh()
+        assert await parts.reasons() == [REFUSED]
+        assert "p.yaml:1" in parts.moderator.problems[0]
 
 
 @pytest.mark.anyio

@@ -203,7 +203,7 @@ def test_a_connection_that_breaks_is_tried_again(ask, classifier_server):
     assert watching.outcomes == ["retried", "ok"]
 
 
-@pytest.mark.parametrize("status", [503, 429, 500, 400, 401, 404, 307])
+@pytest.mark.parametrize("status", [503, 429, 500, 400, 401, 403, 404, 413, 422, 307])
 def test_statuses(ask, classifier_server, status):
     """What may pass is tried again, what will not is told as a problem, and no error quotes the text."""
     classifier_server.behave("status", status=status)
@@ -214,7 +214,7 @@ def test_statuses(ask, classifier_server, status):
     busy = status in {503, 429}
     assert caught.value.outcome == watching.outcomes[-1] == ("busy" if busy else "status")
     assert len(classifier_server.seen) == (2 if busy else 1)
-    assert bool(classifier.problems) == (status in {401, 404, 307})
+    assert bool(classifier.problems) == (status in {401, 403, 404, 307})
 
 
 @pytest.mark.parametrize("mode", ["slow", "trickle"])

@@ -78,10 +78,14 @@ class ContextTerms:
         """
         self._check.check(scores)
 
+    def said(self, match: Match, scores: Scores) -> tuple[float, float]:
+        """What a sentence was given for the category of a hit in it, and from where on that agrees."""
+        return float(max(scores[label] for label in self._labels[match.category])), self._thresholds[match.category]
+
     def agreed(self, match: Match, scores: Scores) -> float | None:
-        """What a sentence was given for the category of a hit in it; ``None`` below the threshold."""
-        score = float(max(scores[label] for label in self._labels[match.category]))
-        return score if score >= self._thresholds[match.category] else None
+        """The first of these; ``None`` below the second."""
+        score, threshold = self.said(match, scores)
+        return score if score >= threshold else None
 
 
 class Sentences:
@@ -144,12 +148,12 @@ class Sentences:
             end = self.total
         return Span(begin + max(0, (span.start - begin) // BLOCK - 1) * BLOCK, end)
 
-    def question(self, ticket: int, part: Span) -> ScoreNeeded:
-        """Ask about a part of the text."""
+    def question(self, ticket: int, part: Span, hits: Iterable[Match] = ()) -> ScoreNeeded:
+        """Ask about a part of the text, for these hits in it."""
         start, end = part.start - self._base, part.end - self._base
         text = self._text[start:end]
         start += len(text) - len(text.lstrip())
-        return ScoreNeeded(ticket, text.strip(), self._text[max(0, start - self._before) : start])
+        return ScoreNeeded(ticket, text.strip(), self._text[max(0, start - self._before) : start], tuple(hits))
 
 
 class _Hit(NamedTuple):
@@ -268,7 +272,7 @@ class ContextScanner:
         self._hits = waiting
         self._due = min((self._sentences.latest(hit.span) for hit in waiting), default=0)
         for part, hits in ready.items():
-            question = self._sentences.question(next(self._numbers), part)
+            question = self._sentences.question(next(self._numbers), part, (hit.match for hit in hits))
             self._asked[question.ticket] = Asked(hits, len(question.text))
             self._unsent.append(question)
         return self._send()

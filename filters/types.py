@@ -158,12 +158,14 @@ class Cleared:
 class ScoreNeeded:
     """The engine asks for classifier scores of ``text``; answer with ``resolve(ticket, scores)`` or ``fail(ticket)``.
 
-    ``context`` is the text directly before it, for the model to read but not to judge.
+    ``context`` is the text directly before it, for the model to read but not to judge. ``terms`` are the hits of
+    context terms for which alone a sentence is asked about: its scores decide about them and about nothing else.
     """
 
     ticket: int
     text: str
     context: str
+    terms: tuple[Match, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,11 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The decision on a text, and (``keep_scores``) the highest score that each category was given anywhere in it."""
+    """The decision on a text, and (``keep_scores``) the highest score that each category was given anywhere in it.
+
+    What a sentence was given only because a context term stands in it does not count: where the policy has no use for
+    the classifier otherwise, a few sentences would speak for the whole text.
+    """
 
     decision: Decision
     scores: dict[str, float]
@@ -80,7 +84,7 @@ async def _answer(
                 events.extend(stream.fail(event.ticket))
             continue
         for event, found in zip(asked, scores, strict=True):
-            if best is not None:
+            if best is not None and not event.terms:
                 for code, score in found.items():
                     best[code] = max(score, best.get(code, 0.0))
             events.extend(stream.resolve(event.ticket, found))

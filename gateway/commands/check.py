@@ -13,7 +13,8 @@ from gateway.commands import terminal
 from gateway.commands.opened import load_settings
 
 if TYPE_CHECKING:
-    from filters.types import Decision
+    from filters.types import Decision, Match
+    from gateway.commands.judging import Refused
 
 ACTED_ON = 1
 _STYLES = {"allow": "green", "flag": "yellow", "mask": "magenta", "block": "red"}
@@ -50,7 +51,11 @@ def check(
         from gateway.commands.judging import judge_text
 
         reasons: list[str] = []
-        decision = judge_text(load_settings(), judged, Direction(direction.value), profile, reasons.append)
+        refused: list[Refused] = []
+        way = Direction(direction.value)
+        decision = judge_text(
+            load_settings(), judged, way, profile, on_failure=reasons.append, on_refused=refused.append
+        )
     if decision.degraded:
         what = f"the classifier gave no scores ({reasons[0]})" if reasons else "not all of the text could be judged"
         terminal.note(f"sluice: {what}: the policy's on_error decided in its place")
@@ -58,6 +63,8 @@ def check(
         terminal.say_json(_as_json(judged, decision))
     else:
         _print(judged, decision, explained=explained)
+        if explained:
+            _print_refused(judged, refused)
     raise typer.Exit(ACTED_ON if decision.action >= Action.MASK else 0)
 
 
@@ -101,8 +108,24 @@ def _as_json(text: str, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _print(text: str, decision: Decision, *, explained: bool) -> None:
+def _print_refused(text: str, refused: list[Refused]) -> None:
+    for match, said, least in sorted(refused, key=lambda one: one.match.order):
+        terminal.say(_line(text, match, "allow"))
+        scores = f"{said:.2f} < {least:.2f}"
+        terminal.say(f"      语境词，分类器给 {scores} | context term, the classifier said {scores}")
+
+
+def _line(text: str, match: Match, done: str) -> str:
     from filters import taxonomy
+
+    category = taxonomy.get(match.category)
+    found = text[match.span.start : match.span.end]
+    name = f"{category.zh} / {category.en}"
+    where = f"{match.span.start}-{match.span.end}"
+    return "  " + "  ".join((where, repr(found), match.category, name, done, match.source.value, match.rule))
+
+
+def _print(text: str, decision: Decision, *, explained: bool) -> None:
     from filters.explain import explain
     from gateway.verdicts import masked
 
@@ -110,13 +133,8 @@ def _print(text: str, decision: Decision, *, explained: bool) -> None:
     head = would if would == action else f"{would} (monitor mode: {action})"
     terminal.say(typer.style(head, fg=_STYLES[would], bold=True) + (" (degraded)" if decision.degraded else ""))
     for match in decision.matches:
-        category = taxonomy.get(match.category)
-        found = text[match.span.start : match.span.end]
-        where = f"{match.span.start}-{match.span.end}"
         done = match.action.label if match.action is not None else ""
-        name = f"{category.zh} / {category.en}"
-        cells = (where, repr(found), match.category, name, done, match.source.value, match.rule)
-        terminal.say("  " + "  ".join([*cells, f"{match.score:.2f}"]))
+        terminal.say(_line(text, match, done) + f"  {match.score:.2f}")
         for step in explain(text, match) if explained else ():
             terminal.say(f"      {step.say('zh')} | {step.say('en')}")
     if decision.matches:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from filters.lexicon import Lexicon, Term
 from filters.policy import Policy
 from filters.ruleset import Ruleset, ScoringError
+from filters.types import Action
 from gateway import classifiers, trial
 from gateway.guard import Guard
 from gateway.metrics import Metrics
@@ -47,7 +48,11 @@ class Endpoints:
     """Both endpoints with a lexicon of one context term."""
 
     def __init__(self, policy=None):
-        terms = [Term("毒品", DRUGS, needs="classifier"), Term("炸药", "A1.d")]
+        terms = [
+            Term("毒品", DRUGS, needs="classifier"),
+            Term("毒粉", DRUGS, Action.FLAG, needs="classifier"),
+            Term("炸药", "A1.d"),
+        ]
         rules = Ruleset(Policy.parse(policy or {}), Lexicon(terms), Model.version, Model.labels)
         self.recorded = []
         parts = {
@@ -86,6 +91,16 @@ async def test_moderations_say_that_the_classifier_agreed():
     assert match["how"][-1] == {"kind": "classifier", "written": "", "read": "", "score": 0.7}
     assert second["sluice"]["matches"] == []
     assert endpoints.recorded[0].matches[0]["how"] == [{"kind": "separator"}, {"kind": "classifier", "score": 0.7}]
+
+
+@pytest.mark.anyio
+async def test_moderations_score_no_text_by_the_sentences_of_context_terms():
+    """Where the policy has no use for the classifier beside them, a category has a score where a term was found."""
+    endpoints = Endpoints({"categories": {DRUGS: {"action": "allow"}}})
+    answer = await endpoints.ask("moderations", input=["查获毒粉。", "卖毒粉。"])
+    refused, found = (result["category_scores"] for result in answer["results"])
+    assert set(refused.values()) == {0.0}
+    assert found["illicit"] > 0.9
 
 
 STORIES = ["查获毒品一批。卖毒品的人", "卖毒品，现货。后面", "毒品和炸药", "毒品毒品，卖。毒品", "什么也没有，毒药"]
@@ -151,6 +166,18 @@ def test_a_list_goes_in_and_out(sluice, tmp_path):
     sluice("lexicon", "import", "terms.json", "--replace", model=Model())
     assert sluice("lexicon", "export").stdout == LIST
     assert "classifier" in sluice("lexicon", "list").stdout
+
+
+def test_a_check_explains_what_the_classifier_refused(sluice, tmp_path):
+    """A context term that does not count is told with what the classifier said, and only where somebody asks."""
+    (tmp_path / "policy.yaml").write_text("categories: {A1.h.drugs: {context_threshold: 0.5}}\n")
+    sluice("lexicon", "import", "terms.csv", model=Model())
+    settings = ("check", "查获毒样品。卖毒样品。")
+    shown = sluice(*settings, "--explain", model=Model(), code=1).stdout
+    assert "2-5  '毒样品'  A1.h.drugs" in shown
+    assert "context term, the classifier said 0.10 < 0.50" in shown
+    assert shown.count("context term, the classifier said") == 1
+    assert "the classifier said" not in sluice(*settings, model=Model(), code=1).stdout
 
 
 def test_another_need_is_refused(sluice, tmp_path):

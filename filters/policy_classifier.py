@@ -22,10 +22,11 @@ from pydantic import (
 
 from filters import taxonomy
 from filters.base_url import base_url
-from filters.classifier import CLAUSES, LENGTHS, SENTENCES, Cutting
+from filters.classifier import CLAUSES, LENGTHS, PROMPT_CUTTING, SENTENCES, Cutting
 from filters.policy_rules import Frozen
 from filters.policy_text import PlacedError
 from filters.policy_upstreams import Seconds, UpstreamName
+from filters.types import Direction
 
 IGNORE = "ignore"
 """Stands in place of a code for a label that counts for nothing on purpose."""
@@ -92,6 +93,10 @@ class _Cutting(Frozen):
             raise PlacedError(msg, ("least",))
         return self
 
+    def cutting_of(self, direction: Direction) -> Cutting:  # noqa: ARG002 - the shipped one's kind tells them apart
+        """How texts of a direction are cut."""
+        return self.cutting
+
     @property
     def cutting(self) -> Cutting:
         """The same for the engine."""
@@ -125,6 +130,11 @@ class OnnxClassifier(_Member):
     """Sluice's own format."""
     model: Name | None = None
     """A folder, a version of `sluice model list`, or an alias; what SLUICE_CLASSIFIER names if left out."""
+
+    def cutting_of(self, direction: Direction) -> Cutting:
+        """As the policy says; else prompts in larger pieces, which nobody waits for."""
+        said = any(value is not None for value in (self.cut, self.segment, self.least, self.context))
+        return self.cutting if said or direction is Direction.OUTPUT else PROMPT_CUTTING
 
 
 class TransformersClassifier(_Member):

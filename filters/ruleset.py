@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from filters import taxonomy
-from filters.classifier import CUTTING, ClassifierFilter, Cutting
+from filters.classifier import CUTTING, PROMPT_CUTTING, ClassifierFilter, Cutting
 from filters.compiled import CompiledLexicon
 from filters.context_terms import ContextTerms, scored_by
 from filters.keyword import build_filters
@@ -83,11 +83,11 @@ class Ruleset:
         thresholds = {label: rule.threshold for label, rule in rules.items() if rule.action is not Action.ALLOW}
         if self.model_version is None or not thresholds:
             return None
-        return ClassifierFilter(self.model_version, self.labels, thresholds, self._cutting)
+        return ClassifierFilter(self.model_version, self.labels, thresholds, self.cutting(direction))
 
-    @property
-    def _cutting(self) -> Cutting:
-        return CUTTING if self.policy.classifier is None else self.policy.classifier.cutting
+    def cutting(self, direction: Direction) -> Cutting:
+        """Give how texts of a direction are cut for the classifier."""
+        return cutting_of(self.policy, direction)
 
     def context_terms(self, policy: Policy, direction: Direction) -> ContextTerms | None:
         """Give what the classifier must find round the terms that need it; ``None`` without a model or such terms."""
@@ -96,7 +96,7 @@ class Ruleset:
         key = (policy.version, direction)
         if key not in self._context_terms:
             thresholds = {code: policy.rule(code, direction).context_threshold for code in self._context_codes}
-            before = self._cutting.context
+            before = self.cutting(Direction.OUTPUT).context
             self._context_terms[key] = ContextTerms(self.model_version, self.labels, thresholds, before)
         return self._context_terms[key]
 
@@ -130,6 +130,13 @@ class Ruleset:
         while questions and scorer is not None:
             questions += _questions(_answer(stream, questions.pop(0), scorer))
         return stream.decision()
+
+
+def cutting_of(policy: Policy, direction: Direction) -> Cutting:
+    """How texts of a direction are cut under a policy; as the shipped classifier wants it where it names none."""
+    if policy.classifier is not None:
+        return policy.classifier.cutting_of(direction)
+    return CUTTING if direction is Direction.OUTPUT else PROMPT_CUTTING
 
 
 def _filters(lexicon: Lexicon | CompiledLexicon) -> tuple[Filter, ...]:

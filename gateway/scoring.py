@@ -9,7 +9,7 @@ from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from filters.ruleset import Ruleset
-from filters.types import Scores
+from filters.types import Direction, Scores
 from gateway.deadline import Limited
 from gateway.inference import CACHE_SIZE, Inference, InferenceFailed
 from gateway.judge import Scorer
@@ -99,7 +99,8 @@ class Scoring:
     def _opened(self, ruleset: Ruleset, classifier: Classifier | None) -> Inference:
         calling = classifier.calling if isinstance(classifier, Served) else Calling()
         rule = ruleset.policy.classifier
-        chars = 1 if rule is None else rule.cutting.chars + rule.cutting.context + calling.prompts * PROMPT_CHARS
+        longest = max(cutting.chars + cutting.context for cutting in map(ruleset.cutting, Direction))
+        chars = 1 if rule is None else longest + calling.prompts * PROMPT_CHARS
         return Inference(
             classifier,
             deadline_s=self._deadline_s if calling.deadline_s is None else calling.deadline_s,

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from models.augment import disguise
 from models.dataset import Row
 from models.labels import CONTEMPT, groups, narrow
-from models.segments import MAX_CONTEXT_CHARS, bounds
+from models.segments import ANSWERS, bounds
 from models.tokenizer import UNK, Pair, encode, pair, stack
 from models.types import Segment
 
@@ -66,7 +66,7 @@ def view(row: Row, whole_share: float, max_chars: int, rng: random.Random) -> tu
     else:
         segments = bounds(text)
         (start, end) = rng.choices(segments, [end if row.unsafe else 1 for _, end in segments])[0]
-        segment = Segment(text[start:end], text[max(0, start - MAX_CONTEXT_CHARS) : start])
+        segment = Segment(text[start:end], text[max(0, start - ANSWERS.context) : start])
     return segment, (len(segment.text) + len(segment.context)) / len(text)
 
 
@@ -74,7 +74,7 @@ def behind_another(segment: Segment, rows: Sequence[Row], rng: random.Random) ->
     """Now and then put a text without context behind the end of another row's text."""
     if segment.context or rng.random() >= _FOREIGN_CONTEXT:
         return segment
-    return Segment(segment.text, rng.choice(rows).text[-MAX_CONTEXT_CHARS:])
+    return Segment(segment.text, rng.choice(rows).text[-ANSWERS.context :])
 
 
 class Epoch:

@@ -13,7 +13,7 @@ from models.calibration import reliability
 from models.card import ACT_AT
 from models.dataset import Row
 from models.labels import narrow
-from models.segments import cut
+from models.segments import ANSWERS, PROMPTS, cut
 from models.types import Classifier, Segment
 
 _REPORT_EVERY = 200
@@ -36,10 +36,11 @@ def truths(rows: Sequence[Row], labels: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def row_logits(classifier: _Logits, rows: Sequence[Row], done: Done | None = None) -> Floats:
-    """Each row's highest logit of each label, over the segments that serving would score and over the whole text."""
+    """Each row's highest logit of each label, over the pieces that serving would score of a prompt or an answer."""
     result = []
     for number, row in enumerate(rows, start=1):
-        result.append(classifier.logits([*cut(row.text), Segment(row.text)]).max(axis=0))
+        pieces = [*cut(row.text, ANSWERS), *cut(row.text, PROMPTS)] or [Segment(row.text)]
+        result.append(classifier.logits(pieces).max(axis=0))
         if done is not None and (number % _REPORT_EVERY == 0 or number == len(rows)):
             done(number)
     return np.array(result)
@@ -48,11 +49,11 @@ def row_logits(classifier: _Logits, rows: Sequence[Row], done: Done | None = Non
 def evaluate(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> dict[str, Any]:
     """Measure ``classifier`` on ``rows``.
 
-    Every row is scored twice: ``whole``, in one piece, and ``segments``, cut as streams are, where the row's score is
-    its highest segment's. A row is acted on where any label reaches 0.8, the threshold of the shipped policy.
+    Every row is scored twice: ``as_prompt``, cut into sentences, and ``as_answer``, into clauses as streams are; its
+    score is its highest piece's. It is acted on where any label reaches 0.8, the threshold of the shipped policy.
 
     Returns:
-        JSON-ready tables: ``whole`` and ``segments``, each with ``overall``, ``by_source``, ``by_lang``,
+        JSON-ready tables: ``as_prompt`` and ``as_answer``, each with ``overall``, ``by_source``, ``by_lang``,
         ``by_category`` (the collection's) and ``by_label`` (our codes), and ``speed``.
     """
     return tables(classifier, rows, row_scores(classifier, rows, done))
@@ -60,30 +61,31 @@ def evaluate(classifier: Classifier, rows: Sequence[Row], done: Done | None = No
 
 def tables(classifier: Classifier, rows: Sequence[Row], scores: tuple[Floats, Floats]) -> dict[str, Any]:
     """What ``evaluate`` returns, from scores that are there already: those of ``row_scores``."""
-    whole, segmented = scores
+    as_prompt, as_answer = scores
     facts = truths(rows, classifier.labels)
     return {
         "rows": len(rows),
         "threshold": ACT_AT,
-        "whole": _tables(whole, rows, facts, classifier.labels),
-        "segments": _tables(segmented, rows, facts, classifier.labels),
+        "as_prompt": _tables(as_prompt, rows, facts, classifier.labels),
+        "as_answer": _tables(as_answer, rows, facts, classifier.labels),
         "speed": speed(classifier),
     }
 
 
 def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> tuple[Floats, Floats]:
-    """Each row's scores, (rows, labels): in one piece, and the highest over the segments that serving would score."""
-    labels = classifier.labels
-    whole = np.zeros((len(rows), len(labels)))
-    segmented = np.zeros_like(whole)
+    """Each row's highest scores, (rows, labels): over the pieces of a prompt, and over those of an answer."""
+    ways = (PROMPTS, ANSWERS)
+    found = np.zeros((len(ways), len(rows), len(classifier.labels)))
     for number, row in enumerate(rows):
-        pieces = [Segment(row.text), *cut(row.text)]
-        scores = np.array([[item[label] for label in labels] for item in classifier.score(pieces)])
-        whole[number] = scores[0]
-        segmented[number] = scores[1:].max(axis=0) if len(scores) > 1 else 0.0
+        cuts = [cut(row.text, cutting) for cutting in ways]
+        pieces = list(dict.fromkeys(piece for pieces in cuts for piece in pieces))  # a short text is cut alike
+        scores = dict(zip(pieces, classifier.score(pieces), strict=True)) if pieces else {}
+        for way, own in enumerate(cuts):
+            for piece in own:
+                found[way, number] = np.maximum(found[way, number], [scores[piece][each] for each in classifier.labels])
         if done is not None and ((number + 1) % _REPORT_EVERY == 0 or number + 1 == len(rows)):
             done(number + 1)
-    return whole, segmented
+    return found[0], found[1]
 
 
 def _tables(scores: Floats, rows: Sequence[Row], facts: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Any]:

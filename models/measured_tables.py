@@ -12,10 +12,17 @@ from models.names import name_of
 
 
 def print_metrics(console: Console, version: str, metrics: Mapping[str, Any]) -> None:
-    """One classifier: by source, language, category and label, whole and cut into segments."""
-    for way in ("whole", "segments"):
+    """One classifier: by source, language, category and label, as prompts and as answers are cut."""
+    for way, said in (("as_prompt", "as prompts"), ("as_answer", "as answers")):
         table = Table(
-            "slice", "unsafe", "benign", "recall", "precision", "false alarms", "AUC", title=f"{version}, {way}"
+            "slice",
+            "unsafe",
+            "benign",
+            "recall",
+            "precision",
+            "false alarms",
+            "AUC",
+            title=f"{version}, {said}",
         )
         table.add_row("all", *_cells(metrics[way]["overall"]))
         for group in ("by_source", "by_lang", "by_category", "by_label"):

@@ -1,4 +1,4 @@
-"""The cut that serving makes: short segments, each with the text before it.
+"""The cuts that serving makes: pieces of a text, each with the text before it.
 
 The engine cuts streams in the same way (it lives in another package, which this one must not import); a test holds the
 two together. Training, calibration and evaluation use it, so that what is measured is what serves.
@@ -7,20 +7,41 @@ two together. Training, calibration and evaluation use it, so that what is measu
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 
 from models.types import Segment
 
-MAX_SEGMENT_CHARS = 24
-MAX_CONTEXT_CHARS = 64
-CLAUSE_ENDS = frozenset("，。！？；：、,.!?;:\n…")
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How a text is cut.
+
+    Attributes:
+        chars: of a segment at most.
+        context: characters before a segment that go with it.
+        ends: after which a segment ends before it is full.
+        least: characters of a segment that ends so.
+    """
+
+    chars: int
+    context: int
+    ends: frozenset[str]
+    least: int
 
 
-def bounds(text: str, limit: int = MAX_SEGMENT_CHARS) -> list[tuple[int, int]]:
-    """Start and end of each segment: it ends after clause punctuation, or after ``limit`` characters."""
+ANSWERS = Cutting(24, 64, frozenset("，。！？；：、,.!?;:\n…"), 1)
+"""Text that is held back until it is scored: clauses."""
+PROMPTS = Cutting(96, 24, frozenset("。！？.!?\n…"), 48)
+"""Text that is there whole: sentences."""
+
+
+def bounds(text: str, cutting: Cutting = ANSWERS) -> list[tuple[int, int]]:
+    """Start and end of each segment."""
     cuts: list[tuple[int, int]] = []
     start = 0
     for index, char in enumerate(text, start=1):
-        if char in CLAUSE_ENDS or index - start == limit:
+        length = index - start
+        if length == cutting.chars or (length >= cutting.least and char in cutting.ends):
             cuts.append((start, index))
             start = index
     if start < len(text):
@@ -28,15 +49,16 @@ def bounds(text: str, limit: int = MAX_SEGMENT_CHARS) -> list[tuple[int, int]]:
     return cuts
 
 
-def cut(text: str) -> list[Segment]:
+def cut(text: str, cutting: Cutting = ANSWERS) -> list[Segment]:
     """The segments that would be scored, without the blanks round them; those with nothing to judge are left out."""
-    return [_segment(text, start, end) for start, end in bounds(text) if _scorable(text[start:end])]
+    found = bounds(text, cutting)
+    return [_segment(text, start, end, cutting.context) for start, end in found if _scorable(text[start:end])]
 
 
-def _segment(text: str, start: int, end: int) -> Segment:
+def _segment(text: str, start: int, end: int, context: int) -> Segment:
     raw = text[start:end]
     at = start + len(raw) - len(raw.lstrip())
-    return Segment(raw.strip(), text[max(0, at - MAX_CONTEXT_CHARS) : at])
+    return Segment(raw.strip(), text[max(0, at - context) : at])
 
 
 def _scorable(text: str) -> bool:

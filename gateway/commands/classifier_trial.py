@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from filters.types import Direction
 from gateway.commands import terminal
 from gateway.commands.opened import load_settings
 
@@ -24,6 +25,9 @@ def try_classifier(
     policy: Annotated[
         Path | None, typer.Option("--policy", help="A policy file; the policy in force if left out.")
     ] = None,
+    direction: Annotated[
+        Direction, typer.Option("--direction", help="What the text is cut as: prompts in larger pieces than answers.")
+    ] = Direction.INPUT,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score one text with the classifier of a policy: every category, how the text is cut, and how long it takes.
@@ -32,7 +36,8 @@ def try_classifier(
     """
     judged = sys.stdin.read() if text == "-" else text
     with terminal.problems(terminal.USAGE):
-        from filters.classifier import CUTTING, ClassifierFilter
+        from filters.classifier import ClassifierFilter
+        from filters.ruleset import cutting_of
         from gateway.classifier_loading import ClassifierLoader
 
         settings = load_settings()
@@ -40,7 +45,7 @@ def try_classifier(
         classifier = ClassifierLoader(settings).load(parsed, source)
         if classifier is None:
             terminal.fail("SLUICE_CLASSIFIER is none, and the policy names no classifier either", terminal.USAGE)
-        cutting = CUTTING if parsed.classifier is None else parsed.classifier.cutting
+        cutting = cutting_of(parsed, direction)
         cuts = ClassifierFilter(classifier.version, classifier.labels, {}, cutting).segments(judged)
         began = time.perf_counter()
         scores = _score(classifier, cuts)

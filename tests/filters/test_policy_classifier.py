@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.classifier import CUTTING, SENTENCES, ClassifierFilter, Cutting, Segmenter
+from filters.classifier import CUTTING, PROMPT_CUTTING, SENTENCES, ClassifierFilter, Cutting, Segmenter
 from filters.lexicon import Lexicon
 from filters.policy import Policy, PolicyError
-from filters.ruleset import Ruleset
+from filters.ruleset import Ruleset, cutting_of
 from filters.types import Blocked, Cleared, Direction, ScoreNeeded
 
 HTTP = "{kind: http, api: tei, url: 'http://127.0.0.1:1', labels: {bad: X.spam}}"
@@ -28,6 +28,15 @@ def test_onnx_is_what_is_meant_where_nothing_is_said():
     """Without a kind it is a model in our own format, cut as that was trained."""
     assert rule("{model: candidate}").kind == "onnx"
     assert rule("{kind: onnx}").cutting == CUTTING
+
+
+def test_prompts_are_cut_into_larger_pieces():
+    """For a model in our own format, as for the shipped one, unless the policy says how; for others both are alike."""
+    shipped = {way: cutting_of(Policy(), way) for way in Direction}
+    assert shipped == {Direction.INPUT: PROMPT_CUTTING, Direction.OUTPUT: CUTTING}
+    assert {way: rule("{kind: onnx}").cutting_of(way) for way in Direction} == shipped
+    for said in ("{kind: onnx, context: 0}", "{kind: transformers, model: ./m}"):
+        assert rule(said).cutting_of(Direction.INPUT) == rule(said).cutting_of(Direction.OUTPUT) == rule(said).cutting
 
 
 TEI = "kind: http|api: tei|url: 'http://x'|labels: {a: X.spam}"

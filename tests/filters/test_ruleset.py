@@ -4,7 +4,7 @@ from filters.lexicon import Lexicon, read_csv
 from filters.policy import Policy, PolicyError
 from filters.ruleset import Ruleset, ScoringError
 from filters.taxonomy import TaxonomyError
-from filters.types import Action, Direction, Source
+from filters.types import Action, Direction, Source, Span
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT
 HEADER = "term,category,action,match,unless,with,within,note\n"
@@ -47,7 +47,7 @@ def test_a_scorer_answers_for_the_classifier():
         "你好。" * 200 + "买药。", IN, scorer=lambda q: {DRUGS: 0.9 if "药" in q.text else 0, SPAM: 0}
     )
     (match,) = decision.matches
-    assert (match.category, match.source, match.span.start) == (DRUGS, Source.CLASSIFIER, 600)
+    assert (match.category, match.source, match.span) == (DRUGS, Source.CLASSIFIER, Span(576, 603))
     assert decision.model_version == "model-1"
 
 

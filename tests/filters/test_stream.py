@@ -373,7 +373,7 @@ def test_on_error_is_per_direction():
     """The same failure blocks the answer and lets the question pass where the policy says so; both are marked."""
     rules = ruleset(labels=[SPAM], on_error={"input": "pass"})
     stream = rules.open(IN)
-    (question,) = stream.feed("你好，")
+    (question,) = [*stream.feed("你好，"), *stream.finish()]
     assert list(stream.fail(question.ticket)) == [Cleared(3)]
     assert stream.decision().degraded
     assert stream.decision().action is Action.ALLOW
@@ -584,7 +584,7 @@ def test_collecting_lists_every_match_and_clears_nothing_past_a_block():
 def test_collecting_fails_closed():
     """Whole bodies follow on_error as streams do."""
     rules = ruleset(Crashing(), labels=[SPAM])
-    stream = rules.open(IN, stop_at_block=False)
+    stream = rules.open(OUT, stop_at_block=False)
     (question,) = stream.feed("你好，")
     assert list(stream.fail(question.ticket)) == []
     assert stream.decision().action is Action.BLOCK

@@ -20,7 +20,7 @@ def _row(text, *, unsafe):
 
 
 def test_tables():
-    """Recall, precision and false alarms are those of the rows, whole and cut into segments."""
+    """Recall, precision and false alarms are those of the rows, cut as prompts and as answers."""
     rows = [
         _row("这是广告", unsafe=True),
         _row("这不明显", unsafe=True),
@@ -28,7 +28,7 @@ def test_tables():
         _row("你好", unsafe=False),
     ]
     result = evaluate(_Words(), rows)
-    for way in ("whole", "segments"):
+    for way in ("as_prompt", "as_answer"):
         overall = result[way]["overall"]
         assert (overall["recall"], overall["precision"], overall["false_alarm_rate"]) == (0.5, 0.5, 0.5)
         assert result[way]["by_label"]["X.spam"]["unsafe"] == 2
@@ -37,14 +37,14 @@ def test_tables():
 
 def test_text_that_no_segment_covers():
     """A row of nothing but punctuation counts as not acted on."""
-    assert evaluate(_Words(), [_row("……", unsafe=False)])["segments"]["overall"]["false_alarm_rate"] == 0.0
+    assert evaluate(_Words(), [_row("……", unsafe=False)])["as_answer"]["overall"]["false_alarm_rate"] == 0.0
 
 
 def test_word_split_by_the_cut():
-    """What the cut costs shows: a word that falls on two segments is found whole, not in segments."""
+    """What the cut costs shows: a word that falls on two segments is found in a prompt, not in an answer."""
     row = _row("字" * 23 + "广告", unsafe=True)
     result = evaluate(_Words(), [row])
-    assert (result["whole"]["overall"]["recall"], result["segments"]["overall"]["recall"]) == (1.0, 0.0)
+    assert (result["as_prompt"]["overall"]["recall"], result["as_answer"]["overall"]["recall"]) == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def test_round_trip(tiny_model, tiny_data):
     classifier = load_classifier(tiny_model)
     check_classifier(classifier)
     assert classifier.labels == ("A2.d", "X.spam")
-    overall = classifier.card.metrics["dev"]["whole"]["overall"]
+    overall = classifier.card.metrics["dev"]["as_prompt"]["overall"]
     assert overall["recall"] > 0.9
     assert overall["false_alarm_rate"] < 0.1
     (scores,) = classifier.score([Segment("加微信领红包 3")])
@@ -128,4 +128,4 @@ def test_members_are_averaged(tiny_config, tiny_data, tmp_path):
     config = dataclasses.replace(tiny_config, members=2, epochs=4)
     card = train(config, [tiny_data / "train.jsonl"], tmp_path, dev_path=tiny_data / "dev.jsonl")
     assert {path.name for path in tmp_path.glob("checkpoint-*.pt")} == {"checkpoint-0.pt", "checkpoint-1.pt"}
-    assert card.metrics["dev"]["whole"]["overall"]["recall"] > 0.9
+    assert card.metrics["dev"]["as_prompt"]["overall"]["recall"] > 0.9

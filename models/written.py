@@ -1,5 +1,7 @@
 """Rows that the project wrote itself: ``rows/<category>/<unsafe|safe>-<batch>.txt``, one text a line.
 
+Where a category has kinds with codes of their own, a file of one kind says so: ``unsafe-<kind>-<batch>.txt``.
+
 The guideline beside them says what counts. A share of them is held back for measuring: no run is ever trained or
 calibrated on it, whatever its seed.
 """
@@ -32,10 +34,19 @@ CODES: Mapping[str, frozenset[str]] = {
 }
 """What an unsafe row of each folder is labelled. ``benign`` holds ordinary text and no unsafe rows."""
 
+KINDS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "illegal_goods": {
+        "drugs": frozenset({"A1.h.drugs"}),
+        "weapons": frozenset({"A1.h.weapons_cbrne"}),
+        "contraband": frozenset({"A1.h.contraband"}),
+    }
+}
+"""What an unsafe row of a file of one kind is labelled instead."""
+
 FAMILY = "written"
 HELD_SHARE = 0.15
 _LINE = re.compile(r"([paco])\|(.+)")
-_FILE = re.compile(r"(unsafe|safe)-([\w-]+)\.txt")
+_FILE = re.compile(r"(unsafe|safe)(?:-(drugs|weapons|contraband))?-([\w-]+)\.txt")
 
 
 def read_written(folder: Path) -> tuple[list[Row], list[Row]]:
@@ -68,14 +79,18 @@ def _rows(path: Path) -> Iterator[Row]:
     if named is None or category not in CODES or (category == "benign" and named[1] == "unsafe"):
         message = f"{path}: the name should be <category>/<unsafe|safe>-<batch>.txt; categories: {', '.join(CODES)}"
         raise DatasetError(message)
-    unsafe, batch = named[1] == "unsafe", named[2]
+    unsafe, kind, batch = named[1] == "unsafe", named[2], named[3]
+    if kind and kind not in KINDS.get(category, {}):
+        message = f"{path}: {category} has no kind {kind}; it has: {', '.join(KINDS.get(category, {})) or 'none'}"
+        raise DatasetError(message)
+    held = KINDS[category][kind] if kind else CODES[category]
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         found = _LINE.fullmatch(line)
         if found is None:
             message = f"{path}:{number}: should be a channel letter (p, a, c or o), a bar and a text"
             raise DatasetError(message)
         text = found[2].replace("\\n", "\n")
-        codes = CODES[category] if unsafe else frozenset()
+        codes = held if unsafe else frozenset()
         yield Row(text, unsafe, codes, category, _language(text), f"{FAMILY}@{batch}", f"{named[1]}-{found[1]}")
 
 

@@ -26,6 +26,16 @@ def test_rows_are_read_as_the_guideline_writes_them(tmp_path):
     assert rows["先转账"].family == "written"
 
 
+def test_a_file_of_one_kind_has_its_code(tmp_path):
+    """Where a category has kinds, the name of a file may say which one its unsafe rows are."""
+    _write(tmp_path, "illegal_goods/unsafe-drugs-n.txt", "c|有货")
+    _write(tmp_path, "illegal_goods/unsafe-n.txt", "c|什么都有")
+    rows = {row.text: row for part in read_written(tmp_path) for row in part}
+    assert rows["有货"].codes == {"A1.h.drugs"}
+    assert rows["有货"].source == rows["什么都有"].source
+    assert rows["什么都有"].codes == CODES["illegal_goods"]
+
+
 @pytest.mark.parametrize(
     ("name", "line", "said"),
     [
@@ -34,6 +44,7 @@ def test_rows_are_read_as_the_guideline_writes_them(tmp_path):
         ("fraud/bad-a.txt", "p|文", "unsafe|safe"),
         ("benign/unsafe-a.txt", "p|文", "benign"),
         ("nothing/safe-a.txt", "p|文", "categories"),
+        ("fraud/unsafe-drugs-a.txt", "p|文", "no kind drugs"),
     ],
 )
 def test_a_row_that_is_none_is_named(tmp_path, name, line, said):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -236,6 +237,13 @@ class Policy(Frozen):
             for name, profile in self.profiles.items()
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
+
+    def filled(self) -> dict[str, Any]:
+        """Everything that counts, as JSON has it: what the policy says, and the defaults where it says nothing."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        usual = asdict(self.DEFAULT_RULE) | {"action": self.DEFAULT_RULE.action.label}
+        data["categories"] = {ANY: usual | data["categories"].pop(ANY, {}), **data["categories"]}
+        return {**data, "classifier": data.get("classifier")}
 
     @property
     def enforce(self) -> bool:

@@ -79,7 +79,7 @@ def _shown(parts: Parts) -> dict[str, Any]:
         "origin": source.origin,
         "name": source.name,
         "yaml": source.body,
-        "policy": policy.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "policy": policy.filled(),
         "problems": list(parts.moderator.problems),
     }
 

@@ -81,7 +81,7 @@ def show(
 
         source = policy_in_force(load_settings())
         policy = source.parse()
-        data = policy.profile(profile).model_dump(mode="json", by_alias=True, exclude_none=True)
+        data = policy.profile(profile).filled()
     if as_json:
         terminal.say_json(data)
         return

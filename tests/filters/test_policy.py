@@ -3,6 +3,7 @@ import json
 import pytest
 
 from filters.policy import Policy, PolicyError, Rule
+from filters.taxonomy import CATEGORIES
 from filters.types import Action, Direction, OnError
 
 IN, OUT = Direction.INPUT, Direction.OUTPUT
@@ -239,3 +240,23 @@ def test_the_schema_serves_editors():
     actions = schema["$defs"]["RuleSetting"]["properties"]["action"]["anyOf"][0]
     assert actions["enum"] == ["allow", "flag", "mask", "block"]
     json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"categories": {"*": {"threshold": 0.9}, "A1.h": {"input": {"action": "flag"}}}},
+        {"categories": {"*": {"output": {"action": "mask", "context_threshold": 0.7}}}},
+    ],
+)
+def test_what_is_shown_leaves_nothing_to_know(said):
+    """Every default stands in it, those of the rule for everything else too, and it reads as one that decides alike."""
+    policy = Policy.parse(said)
+    shown = policy.filled()
+    assert Policy.model_fields.keys() - {"format_version"} | {"version"} == shown.keys()
+    assert {"action", "threshold", "disguise_threshold", "context_threshold"} <= shown["categories"]["*"].keys()
+    again = Policy.parse(shown)
+    for code in CATEGORIES:
+        for direction in Direction:
+            assert again.rule(code, direction) == policy.rule(code, direction)

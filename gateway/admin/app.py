@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,12 +80,18 @@ def create_app(
     app.add_api_route("/metrics", _metrics, include_in_schema=False)
     app.include_router(pages.router)
     app.include_router(lexicon_pages.router)
+    app.add_api_route("/favicon.ico", _icon, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return _Guarded(app)
 
 
 def _healthz() -> PlainTextResponse:
     return PlainTextResponse("ok\n")
+
+
+def _icon() -> FileResponse:
+    """Browsers ask for it by this name wherever they show no page of ours, as with JSON."""
+    return FileResponse(_STATIC / "icon.svg", media_type="image/svg+xml", headers={"cache-control": "max-age=86400"})
 
 
 def _metrics(parts: PartsOf) -> Response:

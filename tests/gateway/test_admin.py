@@ -648,6 +648,9 @@ def test_session_ends_with_its_key(browser, sqlite_store):
 def test_static_files(browser):
     """The page's own style and script are served, and nothing beside them."""
     assert browser.get("/static/sluice.css").status_code == 200
+    icon = browser.get("/favicon.ico")
+    assert (icon.status_code, icon.headers["content-type"]) == (200, "image/svg+xml")
+    assert icon.text.startswith("<svg")
     assert browser.get("/static/feed.js").status_code == 200
     assert browser.get("/static/../app.py").status_code == 404
 

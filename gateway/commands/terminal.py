@@ -13,6 +13,7 @@ import typer
 
 FAILURE = 1
 USAGE = 2
+_COLUMN = 10  # the least room beside an id that a column can be read in
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -74,7 +75,10 @@ def say_json(value: Any) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table as wide as the terminal; where there is none, tab-separated lines that lose nothing."""
+    """A table as wide as the terminal; where there is none, tab-separated lines that lose nothing.
+
+    A column ``id`` is to be copied: it is never torn, and where the terminal is too narrow, each has a line of its own.
+    """
     if not sys.stdout.isatty():
         for row in (headings, *rows):
             say("\t".join(" ".join(cell.split()) for cell in row))
@@ -83,10 +87,26 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    shown = Table(*headings, box=None, pad_edge=False)
+    console = Console()
+    if _are_ids_torn(headings, rows, console.width):
+        at = headings.index("id")
+        for row in rows:
+            console.print(escape("  ".join(cell for cell in (*row[:at], *row[at + 1 :]) if cell)), highlight=False)
+            console.print(f"  {escape(row[at])}", highlight=False, soft_wrap=True)
+        return
+    shown = Table(box=None, pad_edge=False)
+    for heading in headings:
+        shown.add_column(heading, no_wrap=heading == "id")
     for row in rows:
         shown.add_row(*(escape(cell) for cell in row))
-    Console().print(shown)
+    console.print(shown)
+
+
+def _are_ids_torn(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    if "id" not in headings or not rows:
+        return False
+    longest = max(len(row[headings.index("id")]) for row in rows)
+    return width < longest + _COLUMN * (len(headings) - 1)
 
 
 @contextlib.contextmanager

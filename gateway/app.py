@@ -124,12 +124,14 @@ async def services(settings: Settings, classifier: Classifier | None = None) -> 
             inference.use(ruleset, moderator.classifier)
             _activated(ruleset, metrics, upstreams)
 
+        loader = ClassifierLoader(settings, ClassifierWatch(metrics))
         moderator = Moderator(
             store,
             policy=settings.policy,
             base_lexicon=settings.base_lexicon,
             classifier=classifier,
-            load_classifier=None if classifier else ClassifierLoader(settings, ClassifierWatch(metrics)).load,
+            load_classifier=None if classifier else loader.load,
+            promoted=loader.promoted,
             compiled=settings.compiled_dir,
             cipher=cipher,
             on_change=activated,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,7 @@ from gateway.classifiers import load_classifier
 from gateway.logs import get_logger
 from gateway.settings import Settings
 from gateway.sources import PolicySource
+from models import ALIASES
 from models.types import Classifier, ClassifierError, Served
 
 if TYPE_CHECKING:  # each brings libraries that a policy without it does not need
@@ -102,7 +104,7 @@ class ClassifierLoader:
             ClassifierError: that of the settings cannot be used.
         """
         rule = policy.classifier
-        said = "" if rule is None else self._fingerprint(rule)
+        said = self._fingerprint(rule) if rule is not None else self._said_by_settings()
         if self._kept is not None and self._kept[0] == said:
             return self._kept[1]
         self.unanswered = []
@@ -119,6 +121,22 @@ class ClassifierLoader:
                     self._watch.unanswered(reason)
         self._kept = said, made
         return made
+
+    def promoted(self) -> str:
+        """What is promoted now, as cheap to compare as to ask for."""
+        try:
+            return (self._settings.data_dir / ALIASES).read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            return type(error).__name__  # the registry says more when it is asked
+
+    def _promoted(self, name: str) -> str:
+        """The version that a name stands for; the name itself where it is none of the registry's."""
+        try:
+            return str(json.loads(self.promoted() or "{}").get(name, name))
+        except (ValueError, AttributeError):
+            return self.promoted()
 
     def make(self, rule: Rule) -> Classifier:
         """Build, load and try one.
@@ -258,12 +276,16 @@ class ClassifierLoader:
         )
         return Server(settings, self._watch)
 
+    def _said_by_settings(self) -> str:
+        return self._promoted("production") if self._settings.classifier == "shipped" else ""
+
     def _fingerprint(self, rule: Rule) -> str:
-        """Equal where loading would give the same: the description and the keys that it names."""
+        """Equal where loading would give the same: the description, the keys and the promoted models that it names."""
         rules = rule.members if isinstance(rule, EnsembleClassifier) else (rule,)
         names = [one.key for one in rules if isinstance(one, GuardClassifier | HttpClassifier) and one.key]
         keys = [self._settings.classifier_key_of(name) for name in names]
-        return hashlib.sha256(f"{rule.model_dump_json()}\n{keys!r}".encode()).hexdigest()
+        models = [self._promoted(one.model or "production") for one in rules if isinstance(one, OnnxClassifier)]
+        return hashlib.sha256(f"{rule.model_dump_json()}\n{keys!r}\n{models!r}".encode()).hexdigest()
 
 
 def _is_folder(name: str) -> bool:

@@ -52,6 +52,7 @@ class _Seen:
     revision: int
     file: str
     expired: str
+    promoted: str
 
 
 class Moderator:
@@ -63,6 +64,7 @@ class Moderator:
         base_lexicon: ``shipped``, or ``none`` for imported terms only.
         classifier: the model; ``None`` where it is turned off.
         load_classifier: gives the model of a policy, in place of ``classifier``; asked whenever a ruleset is built.
+        promoted: which models are promoted, as cheap to compare as to ask for.
         compiled: folder of compiled lexicons, shared by all processes; with ``cipher``, which tells files of ours.
         on_change: told of every ruleset that becomes active.
     """
@@ -77,10 +79,12 @@ class Moderator:
         compiled: Path | None = None,
         cipher: Cipher | None = None,
         load_classifier: LoadClassifier | None = None,
+        promoted: Callable[[], str] = str,
         on_change: Callable[[Ruleset], None] | None = None,
     ) -> None:
         self.classifier = classifier
         self._load_classifier = load_classifier or (lambda _policy, _source: classifier)
+        self._promoted = promoted
         self._store = store
         self._policy = policy
         self._lexicons = CompiledLexicons(store, base_lexicon, folder=compiled, cipher=cipher)
@@ -207,7 +211,7 @@ class Moderator:
 
     def _build_if_changed(self) -> tuple[Ruleset, Classifier | None] | None:
         revision = self._store.rulesets.active_revision()
-        seen = _Seen(revision, self._file_state(), self._expired(revision))
+        seen = _Seen(revision, self._file_state(), self._expired(revision), self._promoted())
         if seen == self._seen and time.monotonic() < self._retry_at:
             return None
         with no_collection():

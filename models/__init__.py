@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights"
 """The classifier that comes with the package: what serves until an operator promotes another."""
 
+ALIASES = Path("models/aliases.json")
+"""In the data folder: which model versions are called production, candidate and previous (``models.registry``)."""
+
 
 def load_classifier(path: Path | str = SHIPPED_WEIGHTS) -> Classifier:
     """Load the classifier in a folder of ``model.onnx``, ``tokenizer.json`` and ``card.json``.
@@ -23,4 +26,4 @@ def load_classifier(path: Path | str = SHIPPED_WEIGHTS) -> Classifier:
     return OnnxClassifier.load(Path(path))
 
 
-__all__ = ["SHIPPED_WEIGHTS", "load_classifier"]
+__all__ = ["ALIASES", "SHIPPED_WEIGHTS", "load_classifier"]

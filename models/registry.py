@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from models import SHIPPED_WEIGHTS
+from models import ALIASES, SHIPPED_WEIGHTS
 from models.card import CARD_FILE, MODEL_FILE, TOKENIZER_FILE, ModelCard, read_checked, write_atomically
 from models.onnx_classifier import OnnxClassifier
 from models.types import ClassifierError
@@ -48,6 +48,7 @@ class Registry:
 
     def __init__(self, data_dir: Path, shipped: Path = SHIPPED_WEIGHTS) -> None:
         self._root = data_dir / "models"
+        self._aliases = data_dir / ALIASES
         self._shipped = shipped
 
     def load(self, name: str = PRODUCTION) -> OnnxClassifier:
@@ -84,7 +85,7 @@ class Registry:
         Raises:
             ClassifierError: the alias file is damaged.
         """
-        path = self._root / "aliases.json"
+        path = self._aliases
         try:
             data = orjson.loads(path.read_bytes())
         except FileNotFoundError:
@@ -185,7 +186,7 @@ class Registry:
         waiting.rename(target)
 
     def _save(self, aliases: Mapping[str, str]) -> None:
-        write_atomically(self._root / "aliases.json", orjson.dumps(aliases, option=orjson.OPT_INDENT_2))
+        write_atomically(self._aliases, orjson.dumps(aliases, option=orjson.OPT_INDENT_2))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

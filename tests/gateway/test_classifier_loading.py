@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from gateway.classifier_loading import ClassifierLoader, ClassifierRefused, Clas
 from gateway.settings import Settings
 from gateway.sources import PolicySource
 from models import SHIPPED_WEIGHTS, load_classifier
+from models.card import ModelCard
+from models.registry import Registry
 from models.types import ClassifierError, Segment, Served
 
 SHIPPED = "{kind: onnx, model: shipped}"
@@ -55,6 +58,37 @@ def load(tmp_path):
     for one in loaded:
         if isinstance(one, Served):
             one.close()
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A second version of our own model, as a candidate: the shipped weights under another calibration."""
+    folder = tmp_path / "other"
+    shutil.copytree(SHIPPED_WEIGHTS, folder)
+    card = ModelCard.load(folder)
+    calibration = {
+        label: one.model_copy(update={"offset": one.offset - 1.0}) for label, one in card.calibration.items()
+    }
+    card.model_copy(update={"calibration": calibration, "name": "other"}).sealed().save(folder)
+    return Registry(tmp_path).add(folder)
+
+
+@pytest.mark.parametrize("rule", [None, "{kind: onnx}", "{kind: onnx, model: production}"])
+def test_a_promoted_model_is_loaded_though_the_policy_says_what_it_said(load, tmp_path, other, rule):
+    """What is promoted serves, and what is only a candidate changes nothing."""
+    before = load(rule)
+    assert load(rule) is before
+    Registry(tmp_path).promote(other)
+    assert load(rule).version == other
+    Registry(tmp_path).rollback()
+    assert load(rule).version == before.version
+
+
+def test_what_is_promoted_does_not_touch_others(load, tmp_path, other):
+    """A model that the policy names by its folder or version is not loaded again."""
+    before = load(SHIPPED)
+    Registry(tmp_path).promote(other)
+    assert load(SHIPPED) is before
 
 
 def test_without_a_word_of_the_policy_the_settings_count(load):

@@ -84,6 +84,23 @@ async def test_the_classifier_changes_with_the_policy(moderator, load):
     assert load.asked == ["./one", "./other"]
 
 
+async def test_a_promoted_model_counts_without_a_change_of_the_policy(sqlite_store):
+    """Nobody has to restart a gateway, or touch its policy, for a model that was promoted."""
+    promoted = ["first"]
+
+    def load(_policy, _source):
+        return SimpleNamespace(version=promoted[0], labels=("X.spam",))
+
+    running = Moderator(sqlite_store, base_lexicon="none", load_classifier=load, promoted=lambda: promoted[0])
+    await running.start()
+    try:
+        assert running.current.model_version == "first"
+        promoted[0] = "second"
+        await eventually(lambda: running.current.model_version == "second")
+    finally:
+        await running.close()
+
+
 async def test_a_refused_one_changes_nothing_and_is_tried_again(moderator, load, monkeypatch):
     """The running ruleset stays, the reason is told, and what comes later is taken without a change of the policy."""
     monkeypatch.setattr(module, "RETRY_S", 0.3)

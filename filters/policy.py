@@ -239,11 +239,14 @@ class Policy(Frozen):
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
     def filled(self) -> dict[str, Any]:
-        """Everything that counts, as JSON has it: what the policy says, and the defaults where it says nothing."""
+        """Everything that counts, as JSON has it: what the policy says, and the defaults where it says nothing.
+
+        Only a classifier that it does not name is not in it: who begins with this may add one.
+        """
         data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         usual = asdict(self.DEFAULT_RULE) | {"action": self.DEFAULT_RULE.action.label}
         data["categories"] = {ANY: usual | data["categories"].pop(ANY, {}), **data["categories"]}
-        return {**data, "classifier": data.get("classifier")}
+        return data
 
     @property
     def enforce(self) -> bool:

@@ -86,6 +86,8 @@ def show(
         terminal.say_json(data)
         return
     terminal.note(f"# version {policy.version}, from {source.name}")
+    if policy.classifier is None:
+        terminal.note("# classifier: none is named, so that of SLUICE_CLASSIFIER scores")
     terminal.say(yaml.safe_dump(data, allow_unicode=True, sort_keys=False).rstrip())
 
 

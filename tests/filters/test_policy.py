@@ -254,7 +254,7 @@ def test_what_is_shown_leaves_nothing_to_know(said):
     """Every default stands in it, those of the rule for everything else too, and it reads as one that decides alike."""
     policy = Policy.parse(said)
     shown = policy.filled()
-    assert Policy.model_fields.keys() - {"format_version"} | {"version"} == shown.keys()
+    assert Policy.model_fields.keys() - {"format_version", "classifier"} | {"version"} == shown.keys()
     assert {"action", "threshold", "disguise_threshold", "context_threshold"} <= shown["categories"]["*"].keys()
     again = Policy.parse(shown)
     for code in CATEGORIES:

@@ -43,8 +43,9 @@ _KNOWN: Mapping[str, tuple[str, str, str]] = {
 }
 
 INTENDED_USE = (
-    "Second opinion beside Sluice's lexicon on prompts, answers and chat, Chinese first and English second, scored in "
-    "segments of at most 24 characters with up to 64 characters of context. Not for deciding about people on its own."
+    "Second opinion beside Sluice's lexicon on prompts, answers and chat, Chinese first and English second, answers "
+    "scored in segments of at most 24 characters with up to 64 characters of context, prompts in sentences of at most "
+    "96. Not for deciding about people on its own."
 )
 
 WEAKNESSES = tuple(

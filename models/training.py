@@ -32,6 +32,7 @@ __all__ = ["Progress", "TrainingConfig", "train"]
 
 _PROBE_ROWS = 64
 _WIDE_VIEWS = 1  # of each row, besides the whole text: what the linear part is fitted on
+_WIDE_DROPOUT = 0.15  # of the tokens of such a view: few weights, many words, so none may decide alone
 
 
 def train(
@@ -216,14 +217,14 @@ def _epoch_rows(config: TrainingConfig, rows: Sequence[Row], epoch: int) -> list
 def _wide_batches(
     config: TrainingConfig, tokenizer: Tokenizer, labels: Sequence[str], rows: Sequence[Row]
 ) -> list[Batch]:
-    """Each row whole and as it is, and in views as the encoder gets them, all tokens seen."""
+    """Each row whole and as it is, and in views as the encoder gets them."""
     plain = Epoch(tokenizer, labels, config.max_tokens, whole_share=1.0, token_dropout=0.0)
     views = Epoch(
         tokenizer,
         labels,
         config.max_tokens,
         whole_share=config.whole_share,
-        token_dropout=0.0,
+        token_dropout=_WIDE_DROPOUT,
         disguised_share=config.disguised_share,
     )
     rng = _rng(config, "wide")

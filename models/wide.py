@@ -1,6 +1,6 @@
 """Fitting the linear part of the network: convex, so run to its minimum by L-BFGS over all rows at once.
 
-Each feature counts by its rarity, each text by the root of its features' squares: many short rows, few frequent
+Each feature counts by its rarity, each text by about the root of its features' squares: many short rows, few frequent
 characters. Rarity and length are then folded into the tables that the network reads.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from models.batches import Batch
-from models.network import Wide
+from models.network import SHORT, Wide
 
 _ROUNDS = 60
 _PENALTY = 1 / 30  # a row's worth of loss for each unit of squared weight: chosen on rows that were held back
@@ -106,7 +106,7 @@ def _matrix(wide: Wide, batches: Sequence[Batch], rarity: NDArray[np.float32], g
     for batch in batches:
         runs, live = _runs(wide, batch)
         worth = rarity[runs] * live
-        length = np.sqrt((worth**2).sum(1, keepdims=True)).clip(min=1e-3)
+        length = np.sqrt((worth**2).sum(1, keepdims=True) + SHORT)
         columns.append(runs[live])
         values.append((worth / length)[live])
         starts.append(live.sum(1))

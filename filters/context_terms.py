@@ -2,7 +2,8 @@
 
 毒品 stands in a news report as in an offer; the classifier can tell the sentences apart, and the term says where to
 look. A hit waits until its sentence is known, then for the score of that sentence; what follows it waits as well, what
-stands before it does not. Sentences are cut by the text alone, so verdicts do not depend on chunks.
+stands before it does not. Sentences are cut by the text alone, so verdicts do not depend on chunks; those that say next
+to nothing go with what follows them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ BLOCK = 32
 SENTENCE_END = re.compile("[!?؟‼⁇⁈⁉⸮。︒︕︖﹖﹗！？｡]|\n[^\\S\n]{0,16}\n")
 """The same marks as end a sentence for matching (``filters.normalise``), or an empty line."""
 
+LEAST_WORDS = 4
+"""A sentence of fewer words goes with what follows it, else marks between words would leave a term alone: 卖！毒品！"""
+
+_WORD = re.compile(r"[a-zA-Z0-9]+|[^\W_]")
 _LONGEST_END = 18
 _KEPT = 2 * BLOCK + CONTEXT_CHARS
 _TIDY = 2048
@@ -91,13 +96,15 @@ class ContextTerms:
 class Sentences:
     """The sentences of a text that arrives in chunks, as far as somebody may still ask for them."""
 
-    __slots__ = ("_base", "_before", "_ended", "_ends", "_text")
+    __slots__ = ("_base", "_before", "_ended", "_ends", "_marked", "_text", "_words")
 
     def __init__(self, before: int = CONTEXT_CHARS) -> None:
         self._before = before  # characters that go with a part
         self._text = ""
         self._base = 0
         self._ends = [0]  # ascending; the first is where the sentence begins that the kept text begins in
+        self._marked = 0  # where the last mark ends that could end a sentence
+        self._words = 0  # from the last end of a sentence up to there
         self._ended = False
 
     def __len__(self) -> int:
@@ -110,11 +117,21 @@ class Sentences:
 
     def feed(self, chunk: str) -> bool:
         """Take the next characters; whether a sentence ends among them."""
-        since = max(self._ends[-1], self.total - _LONGEST_END) - self._base
+        since = max(self._marked, self.total - _LONGEST_END) - self._base
         known = len(self._ends)
         self._text += chunk
-        self._ends += [self._base + end.end() for end in SENTENCE_END.finditer(self._text, max(0, since))]
+        for mark in SENTENCE_END.finditer(self._text, max(0, since)):
+            self._mark(self._base + mark.end())
         return len(self._ends) > known
+
+    def _mark(self, at: int) -> None:
+        """Take a mark that ends there: a sentence ends with it too if it says enough, or is long."""
+        if at - self._ends[-1] <= BLOCK:
+            self._words += len(_WORD.findall(self._text, self._marked - self._base, at - self._base))
+        self._marked = at
+        if self._words >= LEAST_WORDS or at - self._ends[-1] > BLOCK:
+            self._ends.append(at)
+            self._words = 0
 
     def finish(self) -> None:
         """Say that no more text follows."""

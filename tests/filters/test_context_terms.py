@@ -102,7 +102,7 @@ def test_only_its_own_sentence_speaks_for_a_hit():
         asked.append(question.text)
         return scores(question)
 
-    decision = judged(ruleset(context("毒品"), labels=(DRUGS,)), "我们卖水果。毒品和毒品！也卖菜。", model)
+    decision = ruleset(context("毒品"), labels=(DRUGS,)).moderate("我们卖水果。毒品和毒品！也卖菜。", OUT, scorer=model)
     assert decision.matches == ()
     assert asked.count("毒品和毒品！") == 2  # once as a segment, once as a sentence
 
@@ -182,7 +182,7 @@ def test_a_failure_is_decided_by_the_policy(on_error, action):
     rules = ruleset(context("毒品"), on_error={"input": on_error}, categories={"*": {"threshold": 1.0}})
     decision = judged(rules, "今天查获毒品。", scores)
     assert not decision.degraded
-    decision = judged(rules, "今天。查获毒品。", failing)
+    decision = judged(rules, "今天在这里。查获毒品。", failing)
     assert (decision.action, decision.degraded, decision.matches) == (action, True, ())
 
 
@@ -358,12 +358,43 @@ def test_little_is_kept_of_a_long_text():
     assert len(scanner._sentences._ends) < 400
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("卖！毒品！包邮！", True),
+        ("卖。毒品", True),
+        ("毒品！！！！！！卖！", True),
+        ("Sell! 毒品! 卖!", True),
+        ("毒品。\n\n卖。", True),
+        ("毒品是个大问题。卖！", False),
+        ("我们卖水果。毒品和毒品！也卖菜。", False),
+        ("毒品！" + "！" * BLOCK + "卖！", False),
+    ],
+)
+def test_marks_between_words_leave_no_term_alone(text, found):
+    """A sentence that says next to nothing is judged with what follows it; one that says enough, alone."""
+    for cut in range(len(text)):
+        stream = ruleset(context("毒品")).open(IN, stop_at_block=False)
+        client = Client(stream)
+        client.feed(text[:cut])
+        client.feed(text[cut:])
+        client.take(stream.finish())
+        while client.questions:
+            client.answer()
+        assert bool(stream.decision().matches) == found, cut
+
+
 # --- the oracle -------------------------------------------------------------------------------------------------------
 
 
 def sentence_of(text, span):
     """The part that is read round a span, found in the whole text at once, another way."""
-    cuts = [0, *(hit.end() for hit in re.finditer(r"[。！]|\n {0,16}\n", text)), len(text)]
+    cuts = [0]
+    for hit in re.finditer(r"[。！]|\n {0,16}\n", text):
+        said = text[cuts[-1] : hit.end()]
+        if sum(map(str.isalpha, said)) >= 4 or len(said) > BLOCK:
+            cuts.append(hit.end())
+    cuts.append(len(text))
     begin = max(cut for cut in cuts if cut <= span.start)
     end = min(cut for cut in cuts if cut >= span.end)
     blocks = list(range(begin, end, BLOCK))
@@ -513,5 +544,5 @@ def test_terms_are_tried_as_they_will_count():
         return scores(question)
 
     find = with_classifier(policy, "model-1", (DRUGS,), model)([context("毒品")])
-    assert [match.span for match in find("卖菜。查获毒品。卖毒品。")] == [Span(9, 11)]
+    assert [match.span for match in find("卖青菜啦。查获毒品。卖毒品。")] == [Span(11, 13)]
     assert asked == ["", ""]

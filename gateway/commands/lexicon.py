@@ -56,7 +56,8 @@ def import_(
         with open_store(settings) as store, terminal.working(f"storing {terminal.counted(len(terms), 'term')}"):
             by = on_this_machine()
             with changing_terms(settings, store):
-                put = store.terms.replace if replace else partial(store.terms.upsert, action="import")
+                kept = partial(store.terms.replace, keep=True)  # they are compiled next
+                put = kept if replace else partial(store.terms.upsert, action="import")
                 revision = put(terms, by=by)
             count = store.terms.count()
         unscored = second_opinion.unscored(terms)

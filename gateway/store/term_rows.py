@@ -26,9 +26,14 @@ Rows = dict[str, list[Any]]
 """Column by column, all of one length, in the order of :data:`NAMES`."""
 
 
+def distinct(items: Iterable[Term]) -> list[Term]:
+    """New terms in the order in which they are stored; those of one spelling and category count as the last of them."""
+    return list({(item.term, item.category): item for item in items}.values())
+
+
 def columns_of(items: Iterable[Term]) -> Rows:
     """The values of new terms, of which those of one spelling and category count as the last of them."""
-    unique = list({(item.term, item.category): item for item in items}.values())
+    unique = distinct(items)
     return {
         "id": new_ids(len(unique)),
         "term": [item.term for item in unique],

@@ -4,7 +4,7 @@ import pytest
 
 from filters.lexicon import MatchMode, Term
 from filters.types import Action
-from gateway.store import CursorError, StoreRejected
+from gateway.store import CursorError, Store, StoreRejected
 
 TERMS = [
     Term("冰毒", "A1.h.drugs"),
@@ -46,6 +46,20 @@ def test_replace(store):
     assert [term.term for term in store.terms.all()] == ["新"]
     store.terms.replace([])
     assert store.terms.count() == 0
+
+
+def test_kept_terms_are_those_of_the_database(store, cipher):
+    """What was kept is what reading gives: of two alike the last, none expired; and another's change is not missed."""
+    given = [*TERMS, Term("旧", "A1.d", expires="2020-01-01"), Term("冰毒", "A1.h.drugs", Action.FLAG)]
+    store.terms.replace(given, keep=True)
+    kept = store.terms.snapshot()
+    store.terms.replace(given)
+    assert kept[1] == store.terms.snapshot()[1] == [given[-1], *TERMS[1:]]
+    store.terms.replace(TERMS, keep=True)
+    other = Store(store.url, cipher)
+    other.terms.upsert([Term("新", "A1.d")])
+    other.close()
+    assert store.terms.snapshot() == (store.terms.edition(), [*TERMS, Term("新", "A1.d")])
 
 
 def test_every_change_raises_the_revision(store):

@@ -5,12 +5,11 @@ It is told the database on stdin, as JSON, and answers on stdout: a line of JSON
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import IO, Any
 
 import orjson
@@ -73,18 +72,6 @@ def compile_apart(
         except BrokenPipeError as error:
             raise CompilingFailed("the process ended at once") from error
         return _read_answer(process.stdout)
-
-
-@contextlib.contextmanager
-def no_collection() -> Iterator[None]:
-    """Many new terms make the collector look at everything again and again, and it finds nothing."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _read_answer(answer: IO[bytes]) -> tuple[int, Parts]:

@@ -1,9 +1,24 @@
-"""Memory that was needed for a moment, given back to the system."""
+"""When memory is looked through, and when it is given back to the system."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import gc
+from collections.abc import Iterator
 from functools import cache
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Many new terms make the collector look at everything again and again, and it finds nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def give_back() -> None:

@@ -21,7 +21,6 @@ from filters.taxonomy import TaxonomyError
 from gateway import memory
 from gateway.classifier_loading import ClassifierRefused
 from gateway.compiled import CompiledLexicons
-from gateway.compiling import no_collection
 from gateway.crypto import Cipher
 from gateway.sources import PolicySource, active_policy, fingerprint, read_text
 from gateway.store import Store, StoreError
@@ -214,7 +213,7 @@ class Moderator:
         seen = _Seen(revision, self._file_state(), self._expired(revision), self._promoted())
         if seen == self._seen and time.monotonic() < self._retry_at:
             return None
-        with no_collection():
+        with memory.no_collection():
             built = self._build(seen)
         memory.give_back()
         self._seen, self._retry_at = seen, math.inf

@@ -47,7 +47,7 @@ def import_(
     category: Annotated[str, typer.Option(help="A code, for words that have none of their own.")] = "",
 ) -> None:
     """Take terms from a file, and make every worker use them within two seconds."""
-    from gateway.compiling import no_collection
+    from gateway.memory import no_collection  # first: what is imported below is looked through for nothing as well
 
     with terminal.problems(), no_collection():
         settings = load_settings()

@@ -47,7 +47,7 @@ def on_this_machine() -> str:
 def changing_terms(settings: Settings, store: Store) -> Iterator[None]:
     """What is done inside changes the terms; what every worker then loads is compiled here, before this returns."""
     from gateway.compiled import CompiledLexicons
-    from gateway.compiling import no_collection
+    from gateway.memory import no_collection
 
     compiled = CompiledLexicons(store, settings.base_lexicon, folder=settings.compiled_dir, cipher=cipher_of(settings))
     with no_collection(), compiled.held():  # workers that see the change wait for what is compiled here

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from models.guards import UNSAFE, Guard, Question, Reply, reply_of
 from models.http_apis import AnswerError
-from models.label_map import Codes, LabelMap
+from models.label_map import Codes, LabelMap, Mapped
 from models.remote_classifier import encodable, plain_text
 from models.server import Server, ServerError
 from models.types import Calling, ClassifierError, Scores, Segment
@@ -104,7 +104,7 @@ class ServedGuard:
         }
 
 
-class GuardClassifier:
+class GuardClassifier(Mapped):
     """Scores by a guard's verdicts. Thread-safe.
 
     Args:
@@ -127,16 +127,6 @@ class GuardClassifier:
         codes = [(label, self._map.of(label)) for label in self._map.named]
         said = (asker.version, repr(guard), codes, weighed)
         self.version = f"{asker.name}-{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The codes that its categories stand for."""
-        return self._map.codes
-
-    @property
-    def max_chars(self) -> int:
-        """The server decides; a text that it refuses as too long is a failure."""
-        return 1 << 30
 
     @property
     def calling(self) -> Calling:

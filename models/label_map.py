@@ -81,6 +81,22 @@ class LabelMap:
         return scores
 
 
+class Mapped:
+    """What classifiers of others' models share: they speak of our codes by a map, and take texts of any length."""
+
+    _map: LabelMap
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The codes that its labels stand for."""
+        return self._map.codes
+
+    @property
+    def max_chars(self) -> int:
+        """No bound: of what is too long for a model its scores, or a failure, say so."""
+        return 1 << 30
+
+
 def probability(value: object, who: str) -> float:
     """Check a probability.
 

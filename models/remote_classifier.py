@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from models.http_apis import AnswerError, Api, Found
-from models.label_map import LabelMap
+from models.label_map import LabelMap, Mapped
 from models.sequence_classifier import Scale
 from models.server import Server, ServerError
 from models.types import Calling, ClassifierError, Scores, Segment
@@ -17,7 +17,7 @@ from models.types import Calling, ClassifierError, Scores, Segment
 _SUM_TOLERANCE = 1e-2
 
 
-class RemoteClassifier:
+class RemoteClassifier(Mapped):
     """Asks a server for the scores of segments, their context before them in one text. Thread-safe.
 
     Args:
@@ -52,16 +52,6 @@ class RemoteClassifier:
         self._name = server.settings.name
         said = (server.settings.url, repr(api), scores, [(label, labels.of(label)) for label in labels.named])
         self.version = f"{self._name}-{hashlib.sha256(repr(said).encode()).hexdigest()[:12]}"
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The codes that its labels stand for."""
-        return self._map.codes
-
-    @property
-    def max_chars(self) -> int:
-        """The server decides; a text that it refuses as too long is a failure."""
-        return 1 << 30
 
     @property
     def calling(self) -> Calling:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import pretrained
-from models.label_map import Codes, LabelMap
+from models.label_map import Codes, LabelMap, Mapped
 from models.pretrained import Configuration
 from models.token_windows import Window, Windows
 from models.types import Calling, ClassifierError, PartialScores, Scores, Segment
@@ -62,7 +62,7 @@ class SequenceSettings:
     device: str = "cpu"
 
 
-class SequenceClassifier:
+class SequenceClassifier(Mapped):
     """Scores by a transformers model. Thread-safe. Each label's highest score in any window of a text counts."""
 
     def __init__(
@@ -112,16 +112,6 @@ class SequenceClassifier:
         classifier = cls(network, windows, configuration, settings, version)
         classifier.score([Segment("。")])  # one run now: a model of another shape fails here, not on a customer's text
         return classifier
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The codes that its labels stand for."""
-        return self._map.codes
-
-    @property
-    def max_chars(self) -> int:
-        """Any length is taken; what is not read of a text, its scores say."""
-        return 1 << 30
 
     @property
     def calling(self) -> Calling:

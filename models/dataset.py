@@ -20,9 +20,9 @@ _COMMON_SHINGLE = 12  # a run in more rows than this is a phrase of the language
 _SHARED_RUNS = 3
 _LARGEST_HELD = 500
 
-# Rows of a source that one epoch sees at most; drawn anew for each epoch. The reasons are in the sources' own faults:
-# machine-written questions would drown the rest, the tweets are five sixths positive and of one dialect, and contempt
-# has ten times the rows of any other harm.
+# Rows of a source that are drawn at most. The reasons are in the sources' own faults: machine-written questions would
+# drown the rest, the tweets are five sixths positive and of one dialect, and contempt has ten times the rows of any
+# other harm.
 DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
     {"plexpt": 8_000, "kdconv": 3_000, "davidson": 4_000, "cold": 12_000, "swsr": 4_000, "laws": 2_000}
 )

@@ -80,7 +80,7 @@ async def test_a_classifier_is_asked_once_for_each_segment(kit):
     """Clean or not, and whatever the filters found beside it, no segment is scored twice."""
     parts = [TextPart((n,), "content", text) for n, text in enumerate(["今天天气好，出去走走", "来这里押注吧", "好的"])]
     scoring = Scoring()
-    findings = await decide(judged_by(kit), Direction.INPUT, None, parts, scoring)
+    findings = await decide(judged_by(kit), Direction.OUTPUT, None, parts, scoring)
     assert [item.text for item in findings.items] == ["来这里押注吧"]
     assert sorted(scoring.asked) == sorted(["今天天气好，", "出去走走", "来这里押注吧", "好的"])
 

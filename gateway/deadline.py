@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from filters.types import Scores
 from gateway.inference import InferenceTimeout
-from gateway.proxy.ports import Scorer
 from models.types import Segment
+
+if TYPE_CHECKING:
+    from gateway.proxy.ports import Scorer  # its package imports what imports this module
 
 
 @runtime_checkable

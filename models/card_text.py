@@ -13,6 +13,10 @@ _SETS = {
     "written": "The project's own rows, held back",
     "written_disguised": "The same, every text disguised",
 }
+_CUTS = {
+    "as_prompt": "Cut as prompts are, into sentences:",
+    "as_answer": "Cut as streams of answers are, into clauses:",
+}
 _WAYS = {"by_category": "category", "by_label": "label", "by_lang": "language", "by_source": "source"}
 
 
@@ -51,14 +55,17 @@ def _labels(card: ModelCard) -> Iterator[str]:
 
 
 def _metrics(card: ModelCard) -> Iterator[str]:
-    measured = {name: held for name, held in card.metrics.items() if isinstance(held, Mapping) and "segments" in held}
+    measured = {
+        name: held for name, held in card.metrics.items() if isinstance(held, Mapping) and _CUTS.keys() <= held.keys()
+    }
     if not measured:
         yield from ("", "## Measured", "", "Not measured.")
     for name, metrics in measured.items():
         yield from ("", f"## Measured: {_SETS.get(name, name)}", "")
-        yield f"{metrics.get('rows', 0):,} rows, cut into the segments that streams are scored in, acted on from "
-        yield from (f"{metrics.get('threshold', 0):g}.", "")
-        yield from _by_slice(metrics["segments"])
+        yield f"{metrics.get('rows', 0):,} rows, acted on from {metrics.get('threshold', 0):g}."
+        for way, said in _CUTS.items():
+            yield from ("", said, "")
+            yield from _by_slice(metrics[way])
         yield from _speed(metrics.get("speed"))
 
 

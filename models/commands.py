@@ -106,7 +106,7 @@ def _training() -> Any:
 
 def _headline(card: ModelCard) -> str:
     on_dev = card.metrics.get("dev")
-    overall = (on_dev or card.metrics.get("written") or {}).get("segments", {}).get("overall")
+    overall = (on_dev or card.metrics.get("written") or {}).get("as_answer", {}).get("overall")
     if not overall:
         return "not measured"
     return f"{overall['recall']:.1%} / {overall['false_alarm_rate']:.2%}{'' if on_dev else ' (on our own rows)'}"

@@ -88,7 +88,7 @@ def described(model: Scored, rows: Sequence[Row], rate: float) -> dict[str, Any]
         "point": point,
         "slices": parts,
         "curves": curves.category_curves(highest, rows),
-        "reliability": model.metrics["segments"]["reliability"],
+        "reliability": model.metrics["as_answer"]["reliability"],
         "histogram": curves.histogram(highest, rows),
         "confusion": curves.confusion(model.scores, model.labels, rows),
         "speed": model.metrics["speed"],

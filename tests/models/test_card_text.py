@@ -14,7 +14,7 @@ def test_everything_a_reader_asks_for():
     assert all(item in text for item in SHIPPED.weaknesses)
     assert all(item.name in text and item.licence in text for item in SHIPPED.sources)
     assert f"{SHIPPED.counts['fitted']:,}" in text
-    overall = SHIPPED.metrics["dev"]["segments"]["overall"]
+    overall = SHIPPED.metrics["dev"]["as_answer"]["overall"]
     assert f"| {overall['recall']:.1%} |" in text
     assert all(f"| {label} | label |" in text for label in SHIPPED.labels)
 

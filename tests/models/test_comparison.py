@@ -20,7 +20,7 @@ def _scored(name, unsafe, alike, plain):
     scores = np.full(len(ROWS), 0.2)
     for start, count in ((0, unsafe), (60, alike), (120, plain)):
         scores[start : start + count] = 0.9
-    metrics = {"segments": {"reliability": []}, "speed": {"p50_ms": 1.0, "p95_ms": 1.0}}
+    metrics = {"as_answer": {"reliability": []}, "speed": {"p50_ms": 1.0, "p95_ms": 1.0}}
     return Scored(name, ("X.spam",), metrics, scores[:, None])
 
 
@@ -70,7 +70,7 @@ def test_recall_is_compared_at_equal_false_alarms():
     """One that is only more eager finds more at the threshold, and no more at equal false alarms."""
     rng = np.random.default_rng(2)
     base = np.where([row.unsafe for row in ROWS], rng.random(len(ROWS)), rng.random(len(ROWS)) * 0.7)
-    metrics = {"segments": {"reliability": []}, "speed": {}}
+    metrics = {"as_answer": {"reliability": []}, "speed": {}}
     models = [
         Scored("one", ("X.spam",), metrics, base[:, None]),
         Scored("two", ("X.spam",), metrics, base[:, None] ** 0.5),

@@ -123,7 +123,7 @@ def test_evaluate_writes_numbers_and_page(run, tiny_data, shipped, tmp_path):
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "m.json").read_bytes())
     assert (found["model"], found["seed"], found["rows"]) == (shipped.version, 7, 30)
-    assert found["segments"]["overall"]["unsafe"] == found["slices"]["all"]["all"]["unsafe"]
+    assert found["as_answer"]["overall"]["unsafe"] == found["slices"]["all"]["all"]["unsafe"]
     assert "all" in found["curves"]
     assert shipped.version in (tmp_path / "m.html").read_text("utf-8")
 
@@ -133,7 +133,7 @@ def test_evaluate_prints_json_alone(run, tiny_data):
     first, second = (
         json.loads(run("evaluate", "--data", tiny_data, "--sample", "20", "--json", "-").stdout) for _ in range(2)
     )
-    assert first["segments"] == second["segments"]
+    assert first["as_answer"] == second["as_answer"]
 
 
 def test_card(run, tiny_model):

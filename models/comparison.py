@@ -32,6 +32,7 @@ class Scored:
         metrics: as ``evaluation.evaluate`` gives them.
         scores: (rows, labels), each row's highest over the segments that serving would score.
         disguised: the same of the rows in disguise; None where those were not scored.
+        way: how the rows were cut: ``as_answer``, or ``as_prompt``.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Scored:
     metrics: dict[str, Any]
     scores: Floats
     disguised: Floats | None = None
+    way: str = "as_answer"
 
     @property
     def highest(self) -> Floats:
@@ -88,7 +90,7 @@ def described(model: Scored, rows: Sequence[Row], rate: float) -> dict[str, Any]
         "point": point,
         "slices": parts,
         "curves": curves.category_curves(highest, rows),
-        "reliability": model.metrics["as_answer"]["reliability"],
+        "reliability": model.metrics[model.way]["reliability"],
         "histogram": curves.histogram(highest, rows),
         "confusion": curves.confusion(model.scores, model.labels, rows),
         "speed": model.metrics["speed"],

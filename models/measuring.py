@@ -47,6 +47,9 @@ Rate = Annotated[
 ]
 Count = Annotated[int | None, typer.Option("--sample", min=1, help="Take so many rows, drawn by the seed.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of what is drawn by chance: the sample, the resampling.")]
+Prompts = Annotated[
+    bool, typer.Option("--prompts", help="Slices and curves of rows cut as prompts are; else as streams of answers.")
+]
 
 
 def card(
@@ -78,6 +81,7 @@ def evaluate(
         str, typer.Option("--model", help="A version, an alias, a model's folder, or linear: the baseline.")
     ] = PRODUCTION,
     disguise: Annotated[bool, typer.Option("--disguise", help="Disguise every text: how much recall is kept?")] = False,
+    prompts: Prompts = False,
     sample: Count = None,
     rate: Rate = 0.01,
     seed: Seed = 7,
@@ -91,9 +95,9 @@ def evaluate(
         classifier = _classifier(model, data_dir, shown, fit=None, seed=seed)
         rows = _rows(data, sample, seed)
         rows = _disguised(rows) if disguise else rows
-        scored = _scored(classifier, rows, shown)
+        scored = _scored(classifier, rows, shown, prompts=prompts)
         report: dict[str, Any] = compared(rows, [scored], rate=rate, seed=seed)
-        report["data"] = _said(data, disguise=disguise)
+        report["data"] = _said(data, disguise=disguise, prompts=prompts)
         if html is not None:
             html.write_text(page(report), "utf-8")
         if json is not None:
@@ -125,6 +129,7 @@ def compare(
         ),
     ] = None,
     disguise: Annotated[bool, typer.Option("--disguise", help="Score every row once more, disguised.")] = False,
+    prompts: Prompts = False,
     sample: Count = None,
     rate: Rate = 0.01,
     seed: Seed = 7,
@@ -149,9 +154,9 @@ def compare(
         classifiers = [_classifier(name, data_dir, shown, fit=fit, seed=seed) for name in names]
         rows = _rows(data, sample, seed)
         altered = _disguised(rows) if disguise else None
-        scored = [_scored(classifier, rows, shown, altered) for classifier in classifiers]
+        scored = [_scored(classifier, rows, shown, altered, prompts=prompts) for classifier in classifiers]
         report = compared(rows, _distinct(scored, names), rate=rate, seed=seed)
-        report["data"] = _said(data)
+        report["data"] = _said(data, prompts=prompts)
         if html is not None:
             html.write_text(page(report), "utf-8")
         if json is not None:
@@ -200,17 +205,20 @@ def _disguised(rows: list[Row]) -> list[Row]:
         fail(f"disguises need the train extra (pip install 'sluice[train]'): {error}")
 
 
-def _said(data: Path | None, *, disguise: bool = False) -> str:
+def _said(data: Path | None, *, disguise: bool = False, prompts: bool = False) -> str:
     said = "own rows held back" if data is None else data.name or str(data)
-    return f"{said}, disguised" if disguise else said
+    return said + ", disguised" * disguise + ", cut as prompts" * prompts
 
 
-def _scored(classifier: Classifier, rows: list[Row], shown: Shown, altered: list[Row] | None = None) -> Scored:
+def _scored(
+    classifier: Classifier, rows: list[Row], shown: Shown, altered: list[Row] | None = None, *, prompts: bool
+) -> Scored:
+    at, way = (0, "as_prompt") if prompts else (1, "as_answer")
     scores = row_scores(classifier, rows, shown.stage(classifier.version, len(rows)))
     again = None
     if altered is not None:
-        again = row_scores(classifier, altered, shown.stage(f"{classifier.version}, disguised", len(rows)))[1]
-    return Scored(classifier.version, classifier.labels, tables(classifier, rows, scores), scores[1], again)
+        again = row_scores(classifier, altered, shown.stage(f"{classifier.version}, disguised", len(rows)))[at]
+    return Scored(classifier.version, classifier.labels, tables(classifier, rows, scores), scores[at], again, way)
 
 
 def _classifier(name: str, data_dir: Path, shown: Shown, *, fit: Path | None, seed: int) -> Classifier:
@@ -235,7 +243,7 @@ def _distinct(scored: list[Scored], names: list[str]) -> list[Scored]:
     if len(set(versions)) == len(versions):
         return scored
     return [
-        Scored(f"{item.name} ({name})", item.labels, item.metrics, item.scores, item.disguised)
+        Scored(f"{item.name} ({name})", item.labels, item.metrics, item.scores, item.disguised, item.way)
         for item, name in zip(scored, names, strict=True)
     ]
 

@@ -128,6 +128,17 @@ def test_evaluate_writes_numbers_and_page(run, tiny_data, shipped, tmp_path):
     assert shipped.version in (tmp_path / "m.html").read_text("utf-8")
 
 
+def test_slices_of_either_cut(run, tiny_data):
+    """Slices and curves are those of clauses, or of sentences with ``--prompts``; both tables are there either way."""
+    said = [
+        json.loads(run("evaluate", "--data", tiny_data, "--json", "-", *more).stdout) for more in ((), ("--prompts",))
+    ]
+    assert said[0]["as_answer"] == said[1]["as_answer"]
+    assert [found["data"].endswith("cut as prompts") for found in said] == [False, True]
+    for found, way in zip(said, ("as_answer", "as_prompt"), strict=True):
+        assert found["reliability"] == found[way]["reliability"]
+
+
 def test_evaluate_prints_json_alone(run, tiny_data):
     """With ``--json -`` nothing but JSON goes to stdout, and the same seed draws the same rows."""
     first, second = (

@@ -163,7 +163,7 @@ def _rng(config: TrainingConfig, purpose: str) -> random.Random:
 
 
 def _tokenizer(rows: Sequence[Row], config: TrainingConfig) -> Tokenizer:
-    sample = dataset.balanced(rows, config.caps, {}, random.Random(config.seed))  # noqa: S311 - reproducible on purpose
+    sample = dataset.balanced(rows, config.wide_caps, {}, random.Random(config.seed))  # noqa: S311 - reproducible on purpose
     return tokens.build((row.text for row in sample), config.vocabulary)
 
 
@@ -182,7 +182,7 @@ def _pretrained(
     unfinished = out / pretraining.UNFINISHED_FILE
     if not resume:
         unfinished.unlink(missing_ok=True)
-    chosen = dataset.balanced(rows, config.caps, config.repeats, _rng(config, "reading"))
+    chosen = dataset.balanced(rows, config.wide_caps, config.repeats, _rng(config, "reading"))
     encoder = pretraining.pretrain(
         shape,
         tokenizer,

@@ -36,7 +36,7 @@ class TrainingConfig:
         members: networks fitted from one start in different orders, whose weights are averaged.
         epochs: passes of each member.
         caps: rows of a source that an epoch of the encoder sees at most.
-        wide_caps: the same for the linear part, which is fitted once.
+        wide_caps: the same where rows are drawn once: for reading, and for the linear part.
         target_false_alarms: share of held-back plain rows that may be acted on; our own among them are harder than
             other people's, where this stays below one in a hundred.
     """

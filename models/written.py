@@ -83,6 +83,9 @@ def _rows(path: Path) -> Iterator[Row]:
     if kind and kind not in KINDS.get(category, {}):
         message = f"{path}: {category} has no kind {kind}; it has: {', '.join(KINDS.get(category, {})) or 'none'}"
         raise DatasetError(message)
+    if batch in KINDS.get(category, {}):
+        message = f"{path}: {batch} is a kind, and the batch is missing: {named[1]}-{batch}-<batch>.txt"
+        raise DatasetError(message)
     held = KINDS[category][kind] if kind else CODES[category]
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         found = _LINE.fullmatch(line)

@@ -45,6 +45,7 @@ def test_a_file_of_one_kind_has_its_code(tmp_path):
         ("benign/unsafe-a.txt", "p|文", "benign"),
         ("nothing/safe-a.txt", "p|文", "categories"),
         ("fraud/unsafe-drugs-a.txt", "p|文", "no kind drugs"),
+        ("illegal_goods/unsafe-drugs.txt", "p|文", "batch is missing"),
     ],
 )
 def test_a_row_that_is_none_is_named(tmp_path, name, line, said):

@@ -20,6 +20,7 @@ MAX_BATCH = 8
 MAX_QUEUE = 16_384
 """Segments that may wait; more could not be scored within any deadline that a client would wait for."""
 CACHE_SIZE = 4096
+DEADLINE_SETTING = "SLUICE_INFERENCE_DEADLINE_MS"
 LOG_EVERY_S = 1.0
 """Failures are logged once in so many seconds at most."""
 
@@ -52,9 +53,10 @@ class _Job:
 class Inference:
     """Scores segments with one classifier for every request of this process.
 
-    Belongs to one event loop. ``prompts`` says whether the classifier wants to know what an answer replies to.
-    ``observe`` is called with (seconds, segments, CPU seconds) after each batch, ``on_failure`` with ``timeout``,
-    ``failed`` or ``full`` for each question that gets no scores.
+    Belongs to one event loop. ``deadline_name`` is where the deadline can be changed. ``prompts`` says whether the
+    classifier wants to know what an answer replies to. ``observe`` is called with (seconds, segments, CPU seconds)
+    after each batch, ``on_failure`` with ``timeout``, ``failed`` or ``full`` for each question that gets no scores, or
+    for a body whose time is over before its next question.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Inference:
         classifier: Classifier | None,
         *,
         deadline_s: float = 5.0,
+        deadline_name: str = DEADLINE_SETTING,
         threads: int = 1,
         max_batch: int = MAX_BATCH,
         max_queue: int = MAX_QUEUE,
@@ -72,6 +75,7 @@ class Inference:
     ) -> None:
         self._classifier = classifier
         self._deadline_s = deadline_s
+        self._deadline_name = deadline_name
         self._threads = threads
         self._max_batch = max_batch
         self._max_queue = max_queue
@@ -130,12 +134,19 @@ class Inference:
                 async with asyncio.timeout(timeout):
                     await job.future
             except TimeoutError:
-                msg = f"no scores within {timeout:g} s"
-                self._failed("timeout", msg)
-                raise InferenceTimeout(msg) from None
+                raise self.late() from None
             finally:
                 self._withdraw(job)
         return [scores for scores in job.results if scores is not None]
+
+    def late(self) -> InferenceTimeout:
+        """Count and log that a question, or all those of a body, had no scores in time, and say so in an error.
+
+        It names the deadline that somebody can set, not what was left of it.
+        """
+        msg = f"no scores within {self._deadline_s:g} s ({self._deadline_name})"
+        self._failed("timeout", msg)
+        return InferenceTimeout(msg)
 
     def retire(self) -> None:
         """End without waiting: nobody has a question any more."""

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from filters.ruleset import Ruleset
 from filters.types import Direction, Scores
 from gateway.deadline import Limited
-from gateway.inference import CACHE_SIZE, Inference, InferenceFailed
+from gateway.inference import CACHE_SIZE, DEADLINE_SETTING, Inference, InferenceFailed, InferenceTimeout
 from gateway.judge import Scorer
 from models.types import Calling, Classifier, PartialScores, Segment, Served
 
@@ -104,6 +104,7 @@ class Scoring:
         return Inference(
             classifier,
             deadline_s=self._deadline_s if calling.deadline_s is None else calling.deadline_s,
+            deadline_name=DEADLINE_SETTING if calling.deadline_s is None else "classifier.timeout in the policy",
             threads=calling.threads,
             max_batch=calling.batch,
             prompts=calling.prompts,
@@ -153,6 +154,10 @@ class Watched:
     def deadline_s(self) -> float | None:
         """Seconds for a question; ``None`` where nobody says."""
         return self._scorer.deadline_s if isinstance(self._scorer, Limited) else None
+
+    def late(self) -> InferenceTimeout:
+        """Count and log that the time of a body was over, and say so in an error."""
+        return self._scorer.late() if isinstance(self._scorer, Limited) else InferenceTimeout("no scores in time")
 
     def answering(self, prompt: str) -> None:
         """From now on texts are a model's answer to this prompt: classifiers that want to know are told."""

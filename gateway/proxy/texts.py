@@ -242,7 +242,7 @@ class _Failing:
     error: InferenceError
 
     async def score(self, _segments: Sequence[Segment], _deadline_s: float | None = None) -> list[Scores]:
-        raise self.error
+        raise type(self.error)(*self.error.args)  # raised again and again, one would grow with each text
 
 
 async def _judge(

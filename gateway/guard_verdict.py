@@ -11,6 +11,7 @@ from filters.policy import Policy
 from filters.ruleset import Ruleset
 from filters.stream import ModerationStream
 from filters.types import Action, Decision
+from gateway.deadline import OneDeadline
 from gateway.guard_request import Asked, Growing
 from gateway.judge import Scorer, judge
 from gateway.protocols.types import Edit, TextPart
@@ -111,6 +112,7 @@ async def _judge_growing(
     growing: Growing, asked: Asked, ruleset: Ruleset, profile: str | None, scorer: Scorer
 ) -> list[Streamed]:
     done: list[Streamed] = []
+    scorer = OneDeadline(scorer)
     for start in range(0, len(asked.parts), AT_ONCE):
         batch = asked.parts[start : start + AT_ONCE]
         streams = [(part, ruleset.open(asked.direction, profile)) for part in batch]

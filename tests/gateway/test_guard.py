@@ -14,8 +14,9 @@ from filters.lexicon import Lexicon, read_csv
 from filters.policy import Policy
 from filters.ruleset import Ruleset
 from gateway.guard import Guard
-from gateway.inference import InferenceFailed
+from gateway.inference import InferenceFailed, InferenceTimeout
 from gateway.metrics import Metrics
+from gateway.proxy.texts import AT_ONCE
 from gateway.recorder import RecordError
 
 pytestmark = pytest.mark.anyio
@@ -250,6 +251,22 @@ async def test_litellm_delivers_the_same_for_every_cut(cut_story, classify):
         assert text in (whole, whole + endpoint.refusal.zh)
     else:
         assert whole != story
+
+
+async def test_the_texts_of_a_stream_have_one_deadline():
+    """A classifier that hangs is waited for once, not for each text, nor again for how each would end."""
+    endpoint = Endpoint({"on_error": {"output": "pass"}}, classify=True)
+    asked = []
+
+    async def hang(segments, _deadline_s=None):
+        asked.append(segments)
+        await anyio.sleep(0.01)
+        raise InferenceTimeout("late")
+
+    endpoint.scorer.score = hang
+    answer = await endpoint.ask(direction="output", texts=[f"第{n}天，很好" for n in range(3 * AT_ONCE)], stream={})
+    assert answer["degraded"]
+    assert len(asked) <= AT_ONCE
 
 
 async def test_choices_of_a_stream_are_apart(endpoint):

@@ -200,7 +200,12 @@ SPECS: tuple[Spec, ...] = (
         "shipped",
         "shipped, none, or the folder of a model; a classifier of the policy takes its place",
     ),
-    Spec("inference_deadline_ms", _milliseconds, "5000", "time for the classifier to score a body; then on_error"),
+    Spec(
+        "inference_deadline_ms",
+        _milliseconds,
+        "5000",
+        "time for the classifier to answer, and for every 32,768 characters of a body; then on_error",
+    ),
     Spec(
         "secret_key",
         _secret,

@@ -56,9 +56,9 @@ def judge_text(
     policy = source.parse()
     classifier = ClassifierLoader(settings).load(policy, source)
     version, labels = (None, ()) if classifier is None else (classifier.version, classifier.labels)
-    ruleset = Ruleset(policy, Lexicon([*base, *imported]), version, labels)
-    rules = ruleset.context_terms(policy.profile(profile), direction)
     try:
+        ruleset = Ruleset(policy, Lexicon([*base, *imported]), version, labels)
+        rules = ruleset.context_terms(policy.profile(profile), direction)
         scorer = None if classifier is None else _telling(scorer_of(classifier), on_failure)
         if scorer is not None and rules is not None:
             scorer = _watching(scorer, rules, on_refused)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from models.remote_classifier import RemoteClassifier
+
 TEI = "classifier: {{kind: http, api: tei, url: '{url}', key: ours, labels: {{insult: A4.a.bullying}}}}\n"
 
 
@@ -53,6 +55,17 @@ def test_what_cannot_be_tried_is_one_line(sluice, policy, classifier_server):
     assert line == "sluice: http cannot be reached (ConnectError)"
     policy.write_text(policy.read_text().replace("key: ours", "key: theirs"))
     assert "SLUICE_CLASSIFIER_KEY_THEIRS" in sluice("model", "try", "你好", "--policy", policy, code=2).stderr
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 0), (["--profile", "nobody"], 2)])
+def test_its_connections_are_let_go(sluice, policy, monkeypatch, options, code):
+    """Also where the profile that somebody asks for does not exist."""
+    closed = []
+    close = RemoteClassifier.close
+    monkeypatch.setattr(RemoteClassifier, "close", lambda self: closed.append(close(self)))
+    monkeypatch.setenv("SLUICE_POLICY", str(policy))
+    sluice("check", "今天很好。", *options, code=code)
+    assert closed == [None]
 
 
 def test_a_policy_is_validated_with_its_classifier(sluice, policy, classifier_server):

@@ -1,4 +1,5 @@
 import ctypes
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,14 @@ def test_it_is_given_back_and_nothing_in_use_is_lost():
     memory.give_back()
     memory.give_back()
     assert kept.sum() == 499_999_500_000
+
+
+def test_all_that_is_free_is_given_back(monkeypatch):
+    """The C library is asked to keep nothing of it."""
+    asked = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(malloc_trim=asked.append))
+    memory.give_back()
+    assert asked == [0]
 
 
 def test_a_c_library_that_cannot(monkeypatch):

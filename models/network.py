@@ -19,9 +19,6 @@ from torch.nn import functional
 
 _MULTIPLIER = 1_000_003  # a prime: neighbouring ids must not fall into neighbouring buckets
 _FAR = 1e4  # further apart than any two scores
-SHORT = 1000.0
-"""Added to the square of a text's length, in units of rarity: about a dozen rare runs. Without it the few runs of a
-short text would count so much that a clause is called unsafe sooner than the text it stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +118,9 @@ class Wide(nn.Module):  # type: ignore[misc]  # the same
         self.weight = nn.Embedding(self.features, shape.group_count)
         self.square = nn.Embedding(self.features, 1)
         self.bias = nn.Parameter(torch.zeros(shape.group_count))
+        # Added to the square of a text's length. Without it the few runs of a short text would count so much that a
+        # clause is called unsafe sooner than the text it stands in.
+        self.register_buffer("short", torch.zeros(()))
         nn.init.zeros_(self.weight.weight)
         nn.init.ones_(self.square.weight)
 
@@ -138,7 +138,7 @@ class Wide(nn.Module):  # type: ignore[misc]  # the same
         """One number a group; the rarity is part of the weights, its square of the length."""
         runs = self.runs(ids)
         live = (ids != 0).to(self.bias.dtype).repeat(1, 3)[:, :, None]
-        length = torch.sqrt((self.square(runs) * live).sum(1) + SHORT)
+        length = torch.sqrt((self.square(runs) * live).sum(1) + self.short).clamp(min=1e-3)
         return (self.weight(runs) * live).sum(1) / length + self.bias
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from models.batches import Batch
-from models.network import SHORT, Wide
+from models.network import Wide
 
 _ROUNDS = 60
+_SHORT_SHARE = 0.25  # of the squared length of a usual input, added to that of each
 _PENALTY = 1 / 30  # a row's worth of loss for each unit of squared weight: chosen on rows that were held back
 
 
@@ -45,6 +46,8 @@ def fit_wide(wide: Wide, batches: Sequence[Batch], done: Callable[[int, int], No
     total = sum(len(batch.ids) for batch in batches)
     groups = wide.bias.shape[0]
     rarity = np.log1p(total / np.maximum(counts, 1.0)).astype(np.float32)
+    with torch.no_grad():
+        wide.short.fill_(_SHORT_SHARE * float(np.median(_squares(wide, batches, rarity))))
     rows = _matrix(wide, batches, rarity, groups)
     weight = torch.zeros(wide.weight.weight.shape, requires_grad=True)
     bias = torch.full_like(wide.bias, -1.0).requires_grad_()
@@ -101,12 +104,18 @@ def _document_counts(wide: Wide, batches: Sequence[Batch]) -> NDArray[np.float32
     return counts
 
 
+def _squares(wide: Wide, batches: Sequence[Batch], rarity: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The squared length of each input."""
+    found = [((rarity[runs] * live) ** 2).sum(1) for runs, live in (_runs(wide, batch) for batch in batches)]
+    return np.concatenate(found)
+
+
 def _matrix(wide: Wide, batches: Sequence[Batch], rarity: NDArray[np.float32], groups: int) -> _Rows:
     columns, values, starts = [], [], [np.zeros(1, dtype=np.int64)]
     for batch in batches:
         runs, live = _runs(wide, batch)
         worth = rarity[runs] * live
-        length = np.sqrt((worth**2).sum(1, keepdims=True) + SHORT)
+        length = np.sqrt((worth**2).sum(1, keepdims=True) + float(wide.short)).clip(min=1e-3)
         columns.append(runs[live])
         values.append((worth / length)[live])
         starts.append(live.sum(1))

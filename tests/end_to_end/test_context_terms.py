@@ -8,16 +8,16 @@ from models import load_classifier
 from models.types import Segment
 
 DRUGS = "A1.h.drugs"
-SENTENCES = ("哪里可以买到毒品？", "警方昨日查获毒品一批。")
+SENTENCES = ("新到一批货，毒品包邮，要的私聊我。", "警方昨日查获毒品一批。")
 
 
 @pytest.fixture
 def threshold():
     """Between what the classifier gives the two sentences, whichever version of it ships."""
     scores = load_classifier().score([Segment(text) for text in SENTENCES])
-    asking, report = (max(score[label] for label in scored_by(DRUGS, score)) for score in scores)
-    assert asking > report
-    return (asking * report) ** 0.5
+    offer, report = (max(score[label] for label in scored_by(DRUGS, score)) for score in scores)
+    assert offer > report
+    return (offer * report) ** 0.5
 
 
 def test_the_classifier_tells_the_sentences_apart(sluice, threshold):
@@ -31,11 +31,13 @@ def test_the_classifier_tells_the_sentences_apart(sluice, threshold):
     assert "allow" in gateway.cli("check", SENTENCES[1])
 
     gateway.start()
-    # The report first: what stands before a sentence counts as evidence to the classifier, and the asking comes after.
-    asked = {"input": ["".join(reversed(SENTENCES)), SENTENCES[1]]}
+    # The report first: what stands before a sentence counts as evidence to the classifier, and the offer comes after.
+    both = "".join(reversed(SENTENCES))
+    asked = {"input": [both, SENTENCES[1]]}
     first, second = httpx.post(f"{gateway.data}/v1/moderations", json=asked, timeout=30).json()["results"]
     (match,) = first["sluice"]["matches"]
-    assert (match["start"], match["end"], match["how"][0]["kind"]) == (17, 19, "classifier")
+    at = both.rindex("毒品")
+    assert (match["start"], match["end"], match["how"][0]["kind"]) == (at, at + 2, "classifier")
     assert match["how"][0]["score"] >= round(threshold, 4)
     assert second["flagged"] is False
 

@@ -35,7 +35,7 @@ def test_prompts_are_cut_into_larger_pieces():
     shipped = {way: cutting_of(Policy(), way) for way in Direction}
     assert shipped == {Direction.INPUT: PROMPT_CUTTING, Direction.OUTPUT: CUTTING}
     assert {way: rule("{kind: onnx}").cutting_of(way) for way in Direction} == shipped
-    for said in ("{kind: onnx, context: 0}", "{kind: transformers, model: ./m}"):
+    for said in ("{kind: onnx, context: 0}", "{kind: transformers, model: ./m, labels: {a: X.spam}}"):
         assert rule(said).cutting_of(Direction.INPUT) == rule(said).cutting_of(Direction.OUTPUT) == rule(said).cutting
 
 

@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from filters import taxonomy
-from filters.classifier import CUTTING, PROMPT_CUTTING, ClassifierFilter, Cutting
+from filters.classifier import ClassifierFilter, Cutting
 from filters.compiled import CompiledLexicon
 from filters.context_terms import ContextTerms, scored_by
 from filters.keyword import build_filters
 from filters.lexicon import Lexicon
 from filters.policy import Policy
+from filters.policy_classifier import OnnxClassifier
 from filters.policy_patterns import pattern_filters
 from filters.stream import ModerationStream
 from filters.types import Action, Decision, Direction, Event, Filter, ScoreNeeded, Scores
@@ -134,9 +135,7 @@ class Ruleset:
 
 def cutting_of(policy: Policy, direction: Direction) -> Cutting:
     """How texts of a direction are cut under a policy; as the shipped classifier wants it where it names none."""
-    if policy.classifier is not None:
-        return policy.classifier.cutting_of(direction)
-    return CUTTING if direction is Direction.OUTPUT else PROMPT_CUTTING
+    return (policy.classifier or OnnxClassifier()).cutting_of(direction)
 
 
 def _filters(lexicon: Lexicon | CompiledLexicon) -> tuple[Filter, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.segments import ANSWERS, PROMPTS, cut
 from models.types import Classifier, Segment
 
 _REPORT_EVERY = 200
+_WAYS = (PROMPTS, ANSWERS)
 _SPEED_RUNS = 60
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,7 @@ def row_logits(classifier: _Logits, rows: Sequence[Row], done: Done | None = Non
     """Each row's highest logit of each label, over the pieces that serving would score of a prompt or an answer."""
     result = []
     for number, row in enumerate(rows, start=1):
-        pieces = [*cut(row.text, ANSWERS), *cut(row.text, PROMPTS)] or [Segment(row.text)]
+        pieces = _pieces(cut(row.text, cutting) for cutting in _WAYS) or [Segment(row.text)]
         result.append(classifier.logits(pieces).max(axis=0))
         if done is not None and (number % _REPORT_EVERY == 0 or number == len(rows)):
             done(number)
@@ -74,11 +75,10 @@ def tables(classifier: Classifier, rows: Sequence[Row], scores: tuple[Floats, Fl
 
 def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> tuple[Floats, Floats]:
     """Each row's highest scores, (rows, labels): over the pieces of a prompt, and over those of an answer."""
-    ways = (PROMPTS, ANSWERS)
-    found = np.zeros((len(ways), len(rows), len(classifier.labels)))
+    found = np.zeros((len(_WAYS), len(rows), len(classifier.labels)))
     for number, row in enumerate(rows):
-        cuts = [cut(row.text, cutting) for cutting in ways]
-        pieces = list(dict.fromkeys(piece for pieces in cuts for piece in pieces))  # a short text is cut alike
+        cuts = [cut(row.text, cutting) for cutting in _WAYS]
+        pieces = _pieces(cuts)
         scores = dict(zip(pieces, classifier.score(pieces), strict=True)) if pieces else {}
         for way, own in enumerate(cuts):
             for piece in own:
@@ -86,6 +86,11 @@ def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = 
         if done is not None and ((number + 1) % _REPORT_EVERY == 0 or number + 1 == len(rows)):
             done(number + 1)
     return found[0], found[1]
+
+
+def _pieces(cuts: Iterable[Sequence[Segment]]) -> list[Segment]:
+    """Each piece once: a short text is cut alike both ways."""
+    return list(dict.fromkeys(piece for pieces in cuts for piece in pieces))
 
 
 def _tables(scores: Floats, rows: Sequence[Row], facts: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Any]:

@@ -46,8 +46,6 @@ def fit_wide(wide: Wide, batches: Sequence[Batch], done: Callable[[int, int], No
     total = sum(len(batch.ids) for batch in batches)
     groups = wide.bias.shape[0]
     rarity = np.log1p(total / np.maximum(counts, 1.0)).astype(np.float32)
-    with torch.no_grad():
-        wide.short.fill_(_SHORT_SHARE * float(np.median(_squares(wide, batches, rarity))))
     rows = _matrix(wide, batches, rarity, groups)
     weight = torch.zeros(wide.weight.weight.shape, requires_grad=True)
     bias = torch.full_like(wide.bias, -1.0).requires_grad_()
@@ -104,27 +102,27 @@ def _document_counts(wide: Wide, batches: Sequence[Batch]) -> NDArray[np.float32
     return counts
 
 
-def _squares(wide: Wide, batches: Sequence[Batch], rarity: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The squared length of each input."""
-    found = [((rarity[runs] * live) ** 2).sum(1) for runs, live in (_runs(wide, batch) for batch in batches)]
-    return np.concatenate(found)
-
-
 def _matrix(wide: Wide, batches: Sequence[Batch], rarity: NDArray[np.float32], groups: int) -> _Rows:
-    columns, values, starts = [], [], [np.zeros(1, dtype=np.int64)]
+    """All inputs, each over about its length; what is added to the squares of the lengths is set in ``wide``."""
+    columns, worths, squares, counts = [], [], [], []
     for batch in batches:
         runs, live = _runs(wide, batch)
         worth = rarity[runs] * live
-        length = np.sqrt((worth**2).sum(1, keepdims=True) + float(wide.short)).clip(min=1e-3)
         columns.append(runs[live])
-        values.append((worth / length)[live])
-        starts.append(live.sum(1))
+        worths.append(worth[live])
+        squares.append((worth**2).sum(1))
+        counts.append(live.sum(1))
+    square, count = np.concatenate(squares), np.concatenate(counts)
+    with torch.no_grad():
+        wide.short.fill_(_SHORT_SHARE * float(np.median(square)))
+    length = np.sqrt(square + float(wide.short)).clip(min=1e-3)
+    values = np.concatenate(worths) / np.repeat(length, count)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its compressed sparse tensors a beta
         features = torch.sparse_csr_tensor(
-            torch.from_numpy(np.cumsum(np.concatenate(starts))),
+            torch.from_numpy(np.append(0, np.cumsum(count))),
             torch.from_numpy(np.concatenate(columns)),
-            torch.from_numpy(np.concatenate(values)),
+            torch.from_numpy(values),
             size=(sum(len(batch.ids) for batch in batches), wide.features),
             check_invariants=False,
         )

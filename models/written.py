@@ -46,7 +46,8 @@ KINDS: Mapping[str, Mapping[str, frozenset[str]]] = {
 FAMILY = "written"
 HELD_SHARE = 0.15
 _LINE = re.compile(r"([paco])\|(.+)")
-_FILE = re.compile(r"(unsafe|safe)(?:-(drugs|weapons|contraband))?-([\w-]+)\.txt")
+_KIND = "|".join(kind for kinds in KINDS.values() for kind in kinds)
+_FILE = re.compile(rf"(unsafe|safe)(?:-({_KIND}))?-([\w-]+)\.txt")
 
 
 def read_written(folder: Path) -> tuple[list[Row], list[Row]]:

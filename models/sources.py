@@ -55,8 +55,8 @@ few hands, judged by readers who think alike: on texts of other people, expect l
 It has read eight million characters, not the web: a fault in words, or of a kind, that no row has is likely missed.
 Look-alikes (news, warnings, questions, quotation) are told apart less well than ordinary text: read its hits on them \
 as a reason to look, not as a verdict.
-English is learned from fewer rows than Chinese: most harm of the written categories is missed in it, and English insult \
-is learned from tweets of one dialect.
+English is learned from fewer rows than Chinese: most harm of the written categories is missed in it, and English \
+insult is learned from tweets of one dialect.
 COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral \
 mentions of regions, genders and peoples score higher than they should.
 JADE's prompts are rewrites of a few hundred seeds: recall on other wordings of its categories is far below its own.

@@ -6,6 +6,7 @@ import pytest
 
 from models.commands import OWN_ROWS
 from models.dataset import DatasetError, Row, balanced, groups, hold_back, read_rows
+from models.measuring import training_files
 
 
 def _row(text, source="talk@1", *, unsafe=False):
@@ -81,3 +82,16 @@ def test_own_rows():
     assert {row.lang for row in rows} == {"zh", "en"}
     assert not any(row.unsafe for row in rows)
     assert len({row.text for row in rows}) == len(rows)
+
+
+def test_no_run_is_trained_on_the_exam(tmp_path):
+    """What another hand wrote to measure by is in no file that a run reads, nor is any of its texts."""
+    exam = read_rows(OWN_ROWS / "exam" / "dev.jsonl")
+    (tmp_path / "train.jsonl").touch()
+    paths, _ = training_files(tmp_path)
+    trained = {row.text for path in paths for row in read_rows(path)}
+    assert not trained & {row.text for row in exam}
+    assert len({row.text for row in exam}) == len(exam)
+    assert {row.lang for row in exam if row.unsafe} == {"zh", "en"}
+    assert {row.category for row in exam if row.plain} == {"benign"}
+    assert all(row.codes for row in exam if row.unsafe)

@@ -42,6 +42,8 @@ class ModelCard(BaseModel):
     version: str = ""
     labels: tuple[str, ...] = Field(min_length=1)
     calibration: dict[str, LabelCalibration]
+    latin_calibration: dict[str, LabelCalibration] = {}
+    """That of texts in Latin letters, where enough rows were held back for one; else theirs is ``calibration``."""
     thresholds: dict[str, float]
     max_tokens: int = Field(ge=8)
     max_chars: int = Field(ge=1)
@@ -66,6 +68,8 @@ class ModelCard(BaseModel):
             "calibration": {label: item.model_dump() for label, item in self.calibration.items()},
             "max_tokens": self.max_tokens,
         }
+        if self.latin_calibration:
+            scored["latin_calibration"] = {label: item.model_dump() for label, item in self.latin_calibration.items()}
         return hashlib.sha256(orjson.dumps(scored, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
     def save(self, folder: Path) -> None:
@@ -100,7 +104,8 @@ class ModelCard(BaseModel):
         Raises:
             ClassifierError: with the reason.
         """
-        if set(self.labels) != set(self.calibration) or len(set(self.labels)) != len(self.labels):
+        named = [set(self.calibration), set(self.latin_calibration or self.calibration)]
+        if any(set(self.labels) != names for names in named) or len(set(self.labels)) != len(self.labels):
             message = f"{path}: labels and calibration name different categories"
             raise ClassifierError(message)
         if self.version != self.sealed().version:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models import dataset, sources
 from models.augment import DISGUISE_SEED, disguised
@@ -20,9 +21,11 @@ from models.evaluation import evaluate, row_logits, truths
 from models.labels import CONTEMPT, groups, narrow
 from models.onnx_classifier import OnnxClassifier
 from models.progress import Progress, Report
+from models.scripts import is_latin
 from models.training_config import TrainingConfig
 
 _CONTEMPT_BUDGET = 0.5
+_LEAST_ROWS = 300
 
 
 def drawn_up(
@@ -59,24 +62,44 @@ def sample(held: Sequence[Row], config: TrainingConfig) -> list[Row]:
 
 
 def calibrated(card: ModelCard, held: Sequence[Row], config: TrainingConfig, out: Path, report: Report) -> ModelCard:
-    """Calibrate on the int8 file itself, on pieces cut as serving cuts them, on rows that were never fitted on."""
+    """Calibrate on the int8 file itself, on pieces cut as serving cuts them, on rows that were never fitted on.
+
+    Texts in Latin letters have a calibration of their own where both scripts have rows enough: the model is less sure
+    of them, and one threshold for both would find little of what they hold.
+    """
     rows = sample(held, config)
     card.save(out)
     logits = row_logits(OnnxClassifier.load(out), rows, lambda done: report(Progress("calibration", done, len(rows))))
+    latin = np.array([is_latin(row.text) for row in rows])
+    if not all(_enough([row for row, kept in zip(rows, part, strict=True) if kept]) for part in (latin, ~latin)):
+        return card.model_copy(update={"calibration": _fitted(card, rows, logits, config)}).sealed()
+    found = {
+        name: _fitted(card, [row for row, kept in zip(rows, part, strict=True) if kept], logits[part], config)
+        for name, part in (("calibration", ~latin), ("latin_calibration", latin))
+    }
+    return card.model_copy(update=found).sealed()
+
+
+def _enough(rows: Sequence[Row]) -> bool:
+    """Whether the share of false alarms of these rows would be more than the luck of two or three of them."""
+    return min(sum(row.plain for row in rows), sum(row.unsafe for row in rows)) >= _LEAST_ROWS
+
+
+def _fitted(
+    card: ModelCard, rows: Sequence[Row], logits: NDArray[np.float64], config: TrainingConfig
+) -> dict[str, LabelCalibration]:
     # The target is a promise about ordinary text. Look-alikes are reported for themselves: counted here, the hardest
     # rows that we could write would decide how much of the rest is found.
-    benign = np.array([row.plain for row in rows])
-    fitted = calibrate(
+    return calibrate(
         card.labels,
         logits,
         truths(rows, card.labels),
-        benign,
+        np.array([row.plain for row in rows]),
         target=config.target_false_alarms,
         act_at=ACT_AT,
         groups=groups(card.labels),
         budget=_budget(card.labels),
     )
-    return card.model_copy(update={"calibration": fitted}).sealed()
 
 
 def _budget(labels: Sequence[str]) -> list[float]:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from models.calibration import apply, arrays
 from models.card import MODEL_FILE, TOKENIZER_FILE, ModelCard, read_checked
+from models.scripts import is_latin
 from models.tokenizer import Pair, encode, stack, windows
 from models.types import ClassifierError, Scores, Segment
 
@@ -32,7 +33,8 @@ class OnnxClassifier:
         self.card = card
         self._session = session
         self._tokenizer = tokenizer
-        self._slopes, self._offsets = arrays(card.calibration, card.labels)
+        self._calibration = arrays(card.calibration, card.labels)
+        self._latin_calibration = arrays(card.latin_calibration or card.calibration, card.labels)
 
     @classmethod
     def load(cls, folder: Path) -> OnnxClassifier:
@@ -74,7 +76,11 @@ class OnnxClassifier:
         Raises:
             ClassifierError: the model failed, or gave something that is no probability.
         """
-        scores = apply(self.logits(segments), self._slopes, self._offsets)
+        latin = np.array([is_latin(segment.text, segment.context) for segment in segments], dtype=bool)[:, None]
+        slopes, offsets = (
+            np.where(latin, *both) for both in zip(self._latin_calibration, self._calibration, strict=True)
+        )
+        scores = apply(self.logits(segments), slopes, offsets)
         return [dict(zip(self.card.labels, row, strict=True)) for row in scores.tolist()]
 
     def logits(self, segments: Sequence[Segment]) -> NDArray[np.float64]:

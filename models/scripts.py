@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_HAN = re.compile("[\u3400-\u9fff\U00020000-\U0003134f]")
+HAN = "[\u3400-\u9fff\U00020000-\U0003134f]"
+"""A pattern of one Han character."""
+
+_HAN = re.compile(HAN)
 _LATIN = re.compile("[A-Za-z]")
 
 

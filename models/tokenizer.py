@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from models.unmasking import unmasked
+
 PAD, UNK, CLS, SEP = 0, 1, 2, 3
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 _FIXED_TOKENS = 3  # [CLS] and two [SEP]
@@ -53,7 +55,7 @@ def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
 
 def _words(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
-        normal = tokenizer.normalizer.normalize_str(text)
+        normal = tokenizer.normalizer.normalize_str(unmasked(text))
         yield " ".join(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
 
 
@@ -97,7 +99,8 @@ def windows(context: Sequence[int], text: Sequence[int], max_tokens: int) -> Ite
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of ``text``. Lone surrogates, which no UTF-8 can hold, count as unknown characters."""
+    """Token ids of ``text``, its plainest disguises undone. Lone surrogates, which no UTF-8 can hold, are unknown."""
+    text = unmasked(text)
     try:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     except (TypeError, UnicodeEncodeError):

@@ -60,7 +60,7 @@ class TrainingConfig:
     dropout: float = 0.15
     whole_share: float = 0.6
     token_dropout: float = 0.1
-    disguised_share: float = 0.2
+    disguised_share: float = 0.3
     caps: Mapping[str, int] = field(default_factory=lambda: dict(EPOCH_CAPS))
     wide_caps: Mapping[str, int] = field(default_factory=lambda: dict(dataset.DEFAULT_CAPS))
     repeats: Mapping[str, int] = field(default_factory=dict)

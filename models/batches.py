@@ -15,7 +15,7 @@ from models.augment import disguise
 from models.dataset import Row
 from models.labels import CONTEMPT, groups, narrow
 from models.segments import ANSWERS, bounds
-from models.tokenizer import UNK, Pair, encode, pair, stack
+from models.tokenizer import UNK, Pair, pair, read, stack
 from models.types import Segment
 
 _LEAST_WEIGHT = 0.25
@@ -113,8 +113,8 @@ class Epoch:
             row = replace(row, text=disguise(row.text, rng))
         segment, share = view(row, self._whole_share, self._max_tokens, rng)
         segment = behind_another(segment, others, rng)
-        text = encode(self._tokenizer, segment.text)[: self._max_tokens - 3]
-        context = encode(self._tokenizer, segment.context) if segment.context else []
+        text = read(self._tokenizer, segment.text)[: self._max_tokens - 3]
+        context = read(self._tokenizer, segment.context) if segment.context else []
         targets, weights = truth(row, self._labels)
         # Part of an unsafe text need not be unsafe itself: it counts by how much of the text it shows.
         scale = max(_LEAST_WEIGHT, min(1.0, share)) if row.unsafe else 1.0

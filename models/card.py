@@ -44,6 +44,8 @@ class ModelCard(BaseModel):
     calibration: dict[str, LabelCalibration]
     latin_calibration: dict[str, LabelCalibration] = {}
     """That of texts in Latin letters, where enough rows were held back for one; else theirs is ``calibration``."""
+    reading: int = Field(default=0, ge=0)
+    """By which rule disguises are undone before the model reads a text (``models.unmasking.READING``); 0: by none."""
     thresholds: dict[str, float]
     max_tokens: int = Field(ge=8)
     max_chars: int = Field(ge=1)
@@ -70,13 +72,17 @@ class ModelCard(BaseModel):
         }
         if self.latin_calibration:
             scored["latin_calibration"] = {label: item.model_dump() for label, item in self.latin_calibration.items()}
+        if self.reading:
+            scored["reading"] = self.reading
         return hashlib.sha256(orjson.dumps(scored, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
     def save(self, folder: Path) -> None:
         """Write ``card.json``, whole or not at all."""
+        # What a card does not have is left out, so that a Sluice that does not know of it can read the rest.
+        absent = {name for name in ("latin_calibration", "reading") if not getattr(self, name)}
+        written = self.model_dump(mode="json", exclude=absent)
         write_atomically(
-            folder / CARD_FILE,
-            orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE),
+            folder / CARD_FILE, orjson.dumps(written, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
 
     @classmethod

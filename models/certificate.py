@@ -17,15 +17,17 @@ from models.augment import DISGUISE_SEED, disguised
 from models.calibration import LabelCalibration, calibrate
 from models.card import ACT_AT, MODEL_FILE, TOKENIZER_FILE, ModelCard, checksum
 from models.dataset import Row
-from models.evaluation import evaluate, row_logits, truths
+from models.evaluation import evaluate, pieces, truths
 from models.labels import CONTEMPT, groups, narrow
 from models.onnx_classifier import OnnxClassifier
 from models.progress import Progress, Report
 from models.scripts import is_latin
 from models.training_config import TrainingConfig
+from models.unmasking import READING
 
 _CONTEMPT_BUDGET = 0.5
-_LEAST_ROWS = 300
+_LEAST_PLAIN, _LEAST_UNSAFE = 600, 60
+_REPORT_EVERY = 200
 
 
 def drawn_up(
@@ -40,6 +42,7 @@ def drawn_up(
         thresholds=dict.fromkeys(labels, ACT_AT),
         max_tokens=config.max_tokens,
         max_chars=config.max_tokens - 3,
+        reading=READING,
         files={name: checksum((out / name).read_bytes()) for name in (MODEL_FILE, TOKENIZER_FILE)},
         intended_use=sources.INTENDED_USE,
         weaknesses=sources.WEAKNESSES,
@@ -69,32 +72,61 @@ def calibrated(card: ModelCard, held: Sequence[Row], config: TrainingConfig, out
     """
     rows = sample(held, config)
     card.save(out)
-    logits = row_logits(OnnxClassifier.load(out), rows, lambda done: report(Progress("calibration", done, len(rows))))
-    latin = np.array([is_latin(row.text) for row in rows])
-    if not all(_enough([row for row, kept in zip(rows, part, strict=True) if kept]) for part in (latin, ~latin)):
-        return card.model_copy(update={"calibration": _fitted(card, rows, logits, config)}).sealed()
-    found = {
-        name: _fitted(card, [row for row, kept in zip(rows, part, strict=True) if kept], logits[part], config)
-        for name, part in (("calibration", ~latin), ("latin_calibration", latin))
-    }
+    whole, by_script = _logits(OnnxClassifier.load(out), rows, report)
+    found: dict[str, Any] = {"latin_calibration": {}}
+    if all(_enough(scored, card.labels) for scored in by_script.values()):
+        found["calibration"] = _fitted(card, by_script[False], config)
+        found["latin_calibration"] = _fitted(card, by_script[True], config)
+    else:
+        found["calibration"] = _fitted(card, whole, config)
     return card.model_copy(update=found).sealed()
 
 
-def _enough(rows: Sequence[Row]) -> bool:
-    """Whether the share of false alarms of these rows would be more than the luck of two or three of them."""
-    return min(sum(row.plain for row in rows), sum(row.unsafe for row in rows)) >= _LEAST_ROWS
+def _logits(classifier: OnnxClassifier, rows: Sequence[Row], report: Report) -> tuple[_Scored, dict[bool, _Scored]]:
+    """Each row's highest logits over its pieces, and over those alone that are in Latin letters (True) or not."""
+    whole, by_script = _Scored(), {False: _Scored(), True: _Scored()}
+    for number, row in enumerate(rows, start=1):
+        asked = pieces(row)
+        logits = classifier.logits(asked)
+        latin = np.array([is_latin(piece.text, piece.context) for piece in asked], dtype=bool)
+        whole.add(row, logits)
+        for script, scored in by_script.items():
+            scored.add(row, logits[latin == script])
+        if number % _REPORT_EVERY == 0 or number == len(rows):
+            report(Progress("calibration", number, len(rows)))
+    return whole, by_script
 
 
-def _fitted(
-    card: ModelCard, rows: Sequence[Row], logits: NDArray[np.float64], config: TrainingConfig
-) -> dict[str, LabelCalibration]:
+@dataclasses.dataclass(slots=True)
+class _Scored:
+    """Rows and their highest logits."""
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    highest: list[NDArray[np.float64]] = dataclasses.field(default_factory=list)
+
+    def add(self, row: Row, logits: NDArray[np.float64]) -> None:
+        """One row with the logits of its pieces, (pieces, labels); none where it has none of the kind."""
+        if len(logits):
+            self.rows.append(row)
+            self.highest.append(logits.max(axis=0))
+
+
+def _enough(scored: _Scored, labels: Sequence[str]) -> bool:
+    """Whether a share of false alarms of these rows is more than the luck of one or two, and each group has rows."""
+    facts = truths(scored.rows, labels)
+    members = np.array(groups(labels))
+    unsafe = [facts[:, members == group].any(axis=1).sum() for group in set(groups(labels))]
+    return sum(row.plain for row in scored.rows) >= _LEAST_PLAIN and min(unsafe) >= _LEAST_UNSAFE
+
+
+def _fitted(card: ModelCard, scored: _Scored, config: TrainingConfig) -> dict[str, LabelCalibration]:
     # The target is a promise about ordinary text. Look-alikes are reported for themselves: counted here, the hardest
     # rows that we could write would decide how much of the rest is found.
     return calibrate(
         card.labels,
-        logits,
-        truths(rows, card.labels),
-        np.array([row.plain for row in rows]),
+        np.array(scored.highest),
+        truths(scored.rows, card.labels),
+        np.array([row.plain for row in scored.rows]),
         target=config.target_false_alarms,
         act_at=ACT_AT,
         groups=groups(card.labels),

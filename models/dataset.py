@@ -27,7 +27,7 @@ DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
     {"plexpt": 8_000, "kdconv": 3_000, "davidson": 4_000, "cold": 12_000, "swsr": 4_000, "laws": 2_000}
 )
 
-_WITH_LOOK_ALIKES = frozenset({"written", "exam"})
+_WITH_LOOK_ALIKES = frozenset({"written", "sluice_exam"})
 """Families whose safe rows look like unsafe ones on purpose, all but those of the category ``benign``."""
 
 

@@ -36,15 +36,14 @@ def truths(rows: Sequence[Row], labels: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([[label in codes for label in labels] for codes in narrowed], dtype=bool).reshape(-1, len(labels))
 
 
-def row_logits(classifier: _Logits, rows: Sequence[Row], done: Done | None = None) -> Floats:
+def row_logits(classifier: _Logits, rows: Sequence[Row]) -> Floats:
     """Each row's highest logit of each label, over the pieces that serving would score of a prompt or an answer."""
-    result = []
-    for number, row in enumerate(rows, start=1):
-        pieces = _pieces(cut(row.text, cutting) for cutting in _WAYS) or [Segment(row.text)]
-        result.append(classifier.logits(pieces).max(axis=0))
-        if done is not None and (number % _REPORT_EVERY == 0 or number == len(rows)):
-            done(number)
-    return np.array(result)
+    return np.array([classifier.logits(pieces(row)).max(axis=0) for row in rows])
+
+
+def pieces(row: Row) -> list[Segment]:
+    """What serving would score of a row, as a prompt and as an answer; at least one."""
+    return _once(cut(row.text, cutting) for cutting in _WAYS) or [Segment(row.text)]
 
 
 def evaluate(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> dict[str, Any]:
@@ -78,8 +77,8 @@ def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = 
     found = np.zeros((len(_WAYS), len(rows), len(classifier.labels)))
     for number, row in enumerate(rows):
         cuts = [cut(row.text, cutting) for cutting in _WAYS]
-        pieces = _pieces(cuts)
-        scores = dict(zip(pieces, classifier.score(pieces), strict=True)) if pieces else {}
+        asked = _once(cuts)
+        scores = dict(zip(asked, classifier.score(asked), strict=True)) if asked else {}
         for way, own in enumerate(cuts):
             for piece in own:
                 found[way, number] = np.maximum(found[way, number], [scores[piece][each] for each in classifier.labels])
@@ -88,9 +87,9 @@ def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = 
     return found[0], found[1]
 
 
-def _pieces(cuts: Iterable[Sequence[Segment]]) -> list[Segment]:
+def _once(cuts: Iterable[Sequence[Segment]]) -> list[Segment]:
     """Each piece once: a short text is cut alike both ways."""
-    return list(dict.fromkeys(piece for pieces in cuts for piece in pieces))
+    return list(dict.fromkeys(piece for own in cuts for piece in own))
 
 
 def _tables(scores: Floats, rows: Sequence[Row], facts: NDArray[np.bool_], labels: Sequence[str]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from tokenizers import Tokenizer
 from models.calibration import apply, arrays
 from models.card import MODEL_FILE, TOKENIZER_FILE, ModelCard, read_checked
 from models.scripts import is_latin
-from models.tokenizer import Pair, encode, stack, windows
+from models.tokenizer import Pair, encode, read, stack, windows
 from models.types import ClassifierError, Scores, Segment
+from models.unmasking import READING
 
 # Tokens come at most one a character but for rare compatibility characters, so this much of a text can decide.
 _CONTEXT_CHARS = 256
@@ -33,6 +34,7 @@ class OnnxClassifier:
         self.card = card
         self._session = session
         self._tokenizer = tokenizer
+        self._encode = read if card.reading else encode
         self._calibration = arrays(card.calibration, card.labels)
         self._latin_calibration = arrays(card.latin_calibration or card.calibration, card.labels)
 
@@ -44,6 +46,12 @@ class OnnxClassifier:
             ClassifierError: a file is missing, damaged, or of another shape than the card says; the message names it.
         """
         card = ModelCard.load(folder)
+        if card.reading not in {0, READING}:
+            message = (
+                f"{folder}: model {card.version} reads texts by rule {card.reading}, this Sluice by {READING}: "
+                "serve it with the Sluice that trained it, or train it anew"
+            )
+            raise ClassifierError(message)
         tokenizer_bytes = read_checked(folder, TOKENIZER_FILE, card.files)
         read_checked(folder, MODEL_FILE, card.files)
         try:
@@ -93,8 +101,8 @@ class OnnxClassifier:
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.card.labels))
 
     def _highest(self, segment: Segment) -> NDArray[np.float32]:
-        text = encode(self._tokenizer, segment.text)
-        context = encode(self._tokenizer, segment.context[-_CONTEXT_CHARS:]) if segment.context else []
+        text = self._encode(self._tokenizer, segment.text)
+        context = self._encode(self._tokenizer, segment.context[-_CONTEXT_CHARS:]) if segment.context else []
         highest: NDArray[np.float32] | None = None
         for item in windows(context, text, self.card.max_tokens):
             logits = self._run(item)

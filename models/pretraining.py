@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.network import Encoder, Shape
-from models.tokenizer import SEP, UNK, encode, pair, stack
+from models.tokenizer import SEP, UNK, pair, read, stack
 
 PRETRAINED_FILE = "pretrained.pt"
 UNFINISHED_FILE = "reading.pt"
@@ -65,7 +65,7 @@ def pretrain(
             the encoder that reading without a break gives.
     """
     torch.manual_seed(seed)
-    rows = [row for row in (np.array(encode(tokenizer, text), dtype=np.int64) for text in texts) if len(row) > 1]
+    rows = [row for row in (np.array(read(tokenizer, text), dtype=np.int64) for text in texts) if len(row) > 1]
     model = _Reader(shape)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, fused=True)
     changes = _Changes(np.concatenate([np.append(row, SEP) for row in rows]), shape.vocabulary)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
-HAN = "[\u3400-\u9fff\U00020000-\U0003134f]"
+HAN = "[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003347f]"
 """A pattern of one Han character."""
 
 _HAN = re.compile(HAN)
 _LATIN = re.compile("[A-Za-z]")
+_LETTERS_A_CHARACTER = 4  # a Han character says about as much as so many letters
 
 
 def is_latin(text: str, context: str = "") -> bool:
-    """Whether a text holds Latin letters, and neither it nor what stands before it a Han character.
+    """Whether a text is mostly in Latin letters, what stands before it included; of any width or dress (ｂｕｙ, 𝓫𝓾𝔂).
 
     Numbers and signs alone belong to no script: they are not Latin here.
     """
-    return _LATIN.search(text) is not None and not (_HAN.search(text) or _HAN.search(context))
+    seen = unicodedata.normalize("NFKC", context + text)
+    return len(_LATIN.findall(seen)) > _LETTERS_A_CHARACTER * len(_HAN.findall(seen))

@@ -39,7 +39,7 @@ _KNOWN: Mapping[str, tuple[str, str, str]] = {
         "Copyright © 2001 Python Software Foundation; all rights reserved",
     ),
     "digitalgov": ("Articles of Digital.gov (U.S. General Services Administration)", "CC0-1.0", ""),
-    "exam": ("Sluice's own exam, by a hand that wrote none of the other rows", "Apache-2.0", ""),
+    "sluice_exam": ("Sluice's own exam, by a hand that wrote none of the other rows", "Apache-2.0", ""),
     "sluice": ("Sluice's own plain rows", "Apache-2.0", ""),
     "written": ("Sluice's own rows, written by its labelling guideline", "Apache-2.0", ""),
 }

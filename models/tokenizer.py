@@ -98,9 +98,13 @@ def windows(context: Sequence[int], text: Sequence[int], max_tokens: int) -> Ite
         yield pair((), text[start : start + room], max_tokens)
 
 
+def read(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of ``text`` with its plainest disguises undone: how models are trained to read (``READING``)."""
+    return encode(tokenizer, unmasked(text))
+
+
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of ``text``, its plainest disguises undone. Lone surrogates, which no UTF-8 can hold, are unknown."""
-    text = unmasked(text)
+    """Token ids of ``text`` as it stands. Lone surrogates, which no UTF-8 can hold, count as unknown characters."""
     try:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     except (TypeError, UnicodeEncodeError):

@@ -275,7 +275,7 @@ def _identity(config: TrainingConfig, labels: Sequence[str], tokenizer: Tokenize
 def _export(network: Network, tokenizer: Tokenizer, rows: Sequence[Row], config: TrainingConfig, out: Path) -> float:
     room = config.max_tokens - 3
     probe = tokens.stack(
-        [tokens.pair((), tokens.encode(tokenizer, row.text)[:room], config.max_tokens) for row in rows[:_PROBE_ROWS]]
+        [tokens.pair((), tokens.read(tokenizer, row.text)[:room], config.max_tokens) for row in rows[:_PROBE_ROWS]]
     )
     write_atomically(out / TOKENIZER_FILE, tokenizer.to_str().encode())
     return export(network, out / MODEL_FILE, probe)

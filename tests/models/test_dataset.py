@@ -1,6 +1,7 @@
 import gzip
 import json
 import random
+from collections import Counter
 
 import pytest
 
@@ -93,5 +94,9 @@ def test_no_run_is_trained_on_the_exam(tmp_path):
     assert not trained & {row.text for row in exam}
     assert len({row.text for row in exam}) == len(exam)
     assert {row.lang for row in exam if row.unsafe} == {"zh", "en"}
-    assert {row.category for row in exam if row.plain} == {"benign"}
+    assert Counter((row.label, row.plain) for row in exam if not row.unsafe).keys() == {
+        ("lookalike", False),
+        ("expert", False),
+        ("plain", True),
+    }
     assert all(row.codes for row in exam if row.unsafe)

@@ -71,7 +71,8 @@ def test_model_of_another_shape(weights):
     """A card that names fewer labels than the model has is refused at load."""
     card = ModelCard.load(weights)
     labels = card.labels[:-1]
-    _rewritten(weights, labels=labels, calibration={x: card.calibration[x].model_dump() for x in labels})
+    calibration = {x: card.calibration[x].model_dump() for x in labels}
+    _rewritten(weights, labels=labels, calibration=calibration, latin_calibration={})
     with pytest.raises(ClassifierError, match="scores where its card names"):
         load_classifier(weights)
 
@@ -83,12 +84,16 @@ def test_labels_without_calibration(weights):
         load_classifier(weights)
 
 
-def test_edited_calibration_is_noticed(weights):
+@pytest.mark.parametrize("part", ["calibration", "latin_calibration", "reading"])
+def test_edited_calibration_is_noticed(weights, part):
     """Editing a number in the card without a new version is refused: a version names one behaviour."""
     text = (weights / "card.json").read_text(encoding="utf-8")
     card = json.loads(text)
-    label = card["labels"][0]
-    card["calibration"][label]["offset"] += 1.0
+    if part == "reading":
+        card["reading"] = 0 if card.get("reading") else 1
+    else:
+        card[part] = card.get(part) or dict(card["calibration"])
+        card[part][card["labels"][0]]["offset"] += 1.0
     (weights / "card.json").write_text(json.dumps(card), encoding="utf-8")
     with pytest.raises(ClassifierError, match="version"):
         load_classifier(weights)

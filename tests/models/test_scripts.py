@@ -7,7 +7,6 @@ import pytest
 
 from models import load_classifier
 from models.card import ACT_AT, ModelCard
-from models.certificate import calibrated
 from models.measuring import OWN_ROWS
 from models.scripts import is_latin
 from models.training_config import TrainingConfig
@@ -20,16 +19,20 @@ from models.written import read_written
     [
         ("good morning", "", True),
         ("Ça va", "good evening", True),
+        ("ｂｕｙ ｎｏｗ", "", True),
+        ("\U0001d4eb\U0001d4fe\U0001d502", "", True),
+        ("tell me 的 how to get there", "", True),
         ("早上好", "", False),
-        ("good 早", "", False),
-        ("good morning", "他说", False),
+        ("good 早上", "", False),
+        ("ok", "他说了一句话，就是", False),
+        ("print(total)", "下面是代码：for item in items: total += item", True),
         ("123 !?", "", False),
-        ("ok", "123", True),
+        ("123", "call me at ", True),
         ("", "", False),
     ],
 )
 def test_script(text, context, expected):
-    """Letters count, numbers do not, and a Han character anywhere in sight decides."""
+    """Letters count in any dress, numbers do not, and some characters of the other script do not decide."""
     assert is_latin(text, context) is expected
 
 
@@ -47,8 +50,9 @@ def test_each_script_has_its_scores(weights):
     after = load_classifier(weights)
     texts = [Segment("buy now"), Segment("buy now", "说："), Segment("买吧"), Segment("12345")]
     for segment, old, new in zip(texts, before.score(texts), after.score(texts), strict=True):
-        assert (segment == texts[0]) == all(new[label] < old[label] for label in old)
-        assert (segment != texts[0]) == (new == old)
+        latin = is_latin(segment.text, segment.context)
+        assert latin == all(new[label] < old[label] for label in old)
+        assert latin != (new == old)
     assert before.version != after.version
 
 
@@ -59,28 +63,41 @@ def test_a_calibration_of_other_labels_is_refused(weights):
         load_classifier(weights)
 
 
-def test_false_alarms_are_counted_for_each_script(weights, train_extra, monkeypatch):
-    """With rows enough of both, each script's plain rows are acted on as seldom as was asked."""
-    monkeypatch.setattr("models.certificate._LEAST_ROWS", 40)
-    held = read_written(OWN_ROWS / "rows")[1]
+def _rows(count):
+    """So many plain rows of either script, and so many of either group of labels."""
+    held = [row for row in read_written(OWN_ROWS / "rows")[1] if len(row.text) < 90]
     chosen = []
     for latin in (False, True):
-        rows = [row for row in held if is_latin(row.text) is latin and len(row.text) < 90]
-        chosen += [row for row in rows if row.plain][:60] + [row for row in rows if row.unsafe][:60]
-    config = TrainingConfig(target_false_alarms=0.05)
-    card = calibrated(ModelCard.load(weights), chosen, config, weights, lambda _: None)
-    card.save(weights)
-    assert card.latin_calibration
-    assert card.latin_calibration != card.calibration
-    model = load_classifier(weights)
+        rows = [row for row in held if is_latin(row.text) is latin]
+        contempt = [row for row in rows if row.unsafe and row.category in {"hate", "insult"}]
+        harm = [row for row in rows if row.unsafe and row.category not in {"hate", "insult"}]
+        chosen += [*[row for row in rows if row.plain][:count], *contempt[:count], *harm[:count]]
+    return chosen
+
+
+def _calibrated(folder, rows, monkeypatch):
+    from models.certificate import calibrated
+
+    monkeypatch.setattr("models.certificate._LEAST_PLAIN", 30)
+    monkeypatch.setattr("models.certificate._LEAST_UNSAFE", 30)
+    config = TrainingConfig(target_false_alarms=0.07)
+    calibrated(ModelCard.load(folder), rows, config, folder, lambda _: None).save(folder)
+    return load_classifier(folder)
+
+
+def test_false_alarms_are_counted_for_each_script(weights, train_extra, monkeypatch):
+    """With rows enough of both, each script's plain rows are acted on as seldom as was asked."""
+    chosen = _rows(32)
+    model = _calibrated(weights, chosen, monkeypatch)
+    assert model.card.latin_calibration
+    assert model.card.latin_calibration != model.card.calibration
     for latin in (False, True):
         plain = [Segment(row.text) for row in chosen if row.plain and is_latin(row.text) is latin]
         acted = np.array([max(scores.values()) >= ACT_AT for scores in model.score(plain)])
-        assert acted.mean() <= 0.07
+        assert acted.mean() <= 0.1
 
 
-def test_few_rows_have_one_calibration(weights, train_extra):
-    """A share of false alarms of a handful of rows would be luck: then both scripts have the same."""
-    held = read_written(OWN_ROWS / "rows")[1][:80]
-    card = calibrated(ModelCard.load(weights), held, TrainingConfig(), weights, lambda _: None)
-    assert not card.latin_calibration
+def test_few_rows_have_one_calibration(weights, train_extra, monkeypatch):
+    """A share of false alarms of a handful of rows would be luck: then both scripts have the same, and no older one."""
+    _set(weights, ModelCard.load(weights).calibration)
+    assert not _calibrated(weights, _rows(29), monkeypatch).card.latin_calibration

@@ -57,15 +57,16 @@ few hands, judged by readers who think alike: on texts of other people, expect l
 It has read eight million characters, not the web: a fault in words, or of a kind, that no row has is likely missed.
 Look-alikes (news, warnings, questions, quotation) are told apart less well than ordinary text: read its hits on them \
 as a reason to look, not as a verdict.
-English is learned from fewer rows than Chinese: most harm of the written categories is missed in it, and English \
-insult is learned from tweets of one dialect.
+English is learned from fewer rows than Chinese and found less often, and English insult is learned from tweets of \
+one dialect.
 COLDataset's labels are semi-automatic, about one in five doubtful, and nearly every row names a group: neutral \
 mentions of regions, genders and peoples score higher than they should.
 JADE's prompts are rewrites of a few hundred seeds: recall on other wordings of its categories is far below its own.
-Disguised spellings (look-alikes, pinyin, split characters) are found less often than plain ones.
+Characters replaced by others of the same sound, pinyin, and split characters hide a fault from it more often than \
+other disguises do.
 Which category a hit is given is less sure than that there is one, and several may be given at once.
 What stands before a segment counts as evidence: an innocent sentence after a harmful one scores higher than alone.
-The plainest requests for harm (怎么做…) are known from few rows: try your own.
+Fragments and code words that show nothing by themselves are missed, or called something else.
 A fault that only shows over more than 64 characters is not seen when the text is scored in segments.
 """.splitlines()
 )

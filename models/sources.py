@@ -54,7 +54,7 @@ WEAKNESSES = tuple(
     """\
 Most of what it knows of gambling, fraud, self-harm, jailbreaks and the other written categories comes from rows of a \
 few hands, judged by readers who think alike: on texts of other people, expect less recall than on our held-back rows.
-It has read eight million characters, not the web: a fault in words, or of a kind, that no row has is likely missed.
+It has read eighteen million characters, not the web: a fault in words, or of a kind, that no row has is likely missed.
 Look-alikes (news, warnings, questions, quotation) are told apart less well than ordinary text: read its hits on them \
 as a reason to look, not as a verdict.
 English is learned from fewer rows than Chinese and found less often, and English insult is learned from tweets of \

@@ -78,12 +78,14 @@ class ModelCard(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write ``card.json``, whole or not at all."""
-        # What a card does not have is left out, so that a Sluice that does not know of it can read the rest.
-        absent = {name for name in ("latin_calibration", "reading") if not getattr(self, name)}
-        written = self.model_dump(mode="json", exclude=absent)
         write_atomically(
-            folder / CARD_FILE, orjson.dumps(written, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            folder / CARD_FILE, orjson.dumps(self.written(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
+
+    def written(self) -> dict[str, Any]:
+        """What ``card.json`` holds. What a card does not have is left out: a Sluice that knew of none can read it."""
+        absent = {name for name in ("latin_calibration", "reading") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=absent)
 
     @classmethod
     def load(cls, folder: Path) -> ModelCard:

@@ -67,7 +67,7 @@ def card(
     with told():
         found = ModelCard.load(_folder(name, data_dir))
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(found.written())
     elif as_markdown:
         typer.echo(markdown(found))
     else:

@@ -66,7 +66,7 @@ class TrainingConfig:
     repeats: Mapping[str, int] = field(default_factory=dict)
     min_label_rows: int = 30
     held_share: float = 0.08
-    target_false_alarms: float = 0.0105
+    target_false_alarms: float = 0.015
     threads: int = 1
 
     @classmethod

@@ -53,7 +53,7 @@ INTENDED_USE = (
 WEAKNESSES = tuple(
     """\
 Most of what it knows of gambling, fraud, self-harm, jailbreaks and the other written categories comes from rows of a \
-few hands, judged by readers who think alike: on texts of other people, expect less recall than on our held-back rows.
+few hands, judged by readers who think alike: what other people write and judge may be found less often.
 It has read eighteen million characters, not the web: a fault in words, or of a kind, that no row has is likely missed.
 Look-alikes (news, warnings, questions, quotation) are told apart less well than ordinary text: read its hits on them \
 as a reason to look, not as a verdict.

@@ -285,7 +285,8 @@ async def main(url, folder, secret):
                 ruleset="r",
             )
             await recorder.record(item)
-            print("told", item.id, flush=True)
+            sys.stdout.write(f"told {item.id}\\n")  # in one piece: a thread logs to the same place
+            sys.stdout.flush()
     await asyncio.gather(*(writer() for _ in range(20)))
 
 asyncio.run(main(*sys.argv[1:]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 ACT_AT = 0.8
 """The score from which the shipped policy acts; calibration moves every label's chosen operating point here."""
+
+_SCORED = frozenset({"files", "labels", "calibration", "latin_calibration", "reading", "max_tokens"})
 
 
 class Source(BaseModel):
@@ -63,17 +65,8 @@ class ModelCard(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits over files, labels and calibration."""
-        scored = {
-            "files": self.files,
-            "labels": self.labels,
-            "calibration": {label: item.model_dump() for label, item in self.calibration.items()},
-            "max_tokens": self.max_tokens,
-        }
-        if self.latin_calibration:
-            scored["latin_calibration"] = {label: item.model_dump() for label, item in self.latin_calibration.items()}
-        if self.reading:
-            scored["reading"] = self.reading
+        """Twelve hex digits over all that a score depends on."""
+        scored = self.written(_SCORED)
         return hashlib.sha256(orjson.dumps(scored, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
     def save(self, folder: Path) -> None:
@@ -82,10 +75,13 @@ class ModelCard(BaseModel):
             folder / CARD_FILE, orjson.dumps(self.written(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         )
 
-    def written(self) -> dict[str, Any]:
-        """What ``card.json`` holds. What a card does not have is left out: a Sluice that knew of none can read it."""
+    def written(self, parts: Collection[str] | None = None) -> dict[str, Any]:
+        """What ``card.json`` holds, or some parts of it.
+
+        What a card does not have is left out: a Sluice that knew of none can read it, and its version stays.
+        """
         absent = {name for name in ("latin_calibration", "reading") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude=absent)
+        return self.model_dump(mode="json", include=None if parts is None else set(parts), exclude=absent)
 
     @classmethod
     def load(cls, folder: Path) -> ModelCard:

@@ -17,7 +17,7 @@ from models.augment import DISGUISE_SEED, disguised
 from models.calibration import LabelCalibration, calibrate
 from models.card import ACT_AT, MODEL_FILE, TOKENIZER_FILE, ModelCard, checksum
 from models.dataset import Row
-from models.evaluation import evaluate, pieces, truths
+from models.evaluation import counted, evaluate, pieces, truths
 from models.labels import CONTEMPT, groups, narrow
 from models.onnx_classifier import OnnxClassifier
 from models.progress import Progress, Report
@@ -27,7 +27,6 @@ from models.unmasking import READING
 
 _CONTEMPT_BUDGET = 0.5
 _LEAST_PLAIN, _LEAST_UNSAFE = 600, 60
-_REPORT_EVERY = 200
 
 
 def drawn_up(
@@ -85,15 +84,13 @@ def calibrated(card: ModelCard, held: Sequence[Row], config: TrainingConfig, out
 def _logits(classifier: OnnxClassifier, rows: Sequence[Row], report: Report) -> tuple[_Scored, dict[bool, _Scored]]:
     """Each row's highest logits over its pieces, and over those alone that are in Latin letters (True) or not."""
     whole, by_script = _Scored(), {False: _Scored(), True: _Scored()}
-    for number, row in enumerate(rows, start=1):
+    for row in counted(rows, _reporting(report, "calibration", len(rows))):
         asked = pieces(row)
         logits = classifier.logits(asked)
         latin = np.array([is_latin(piece.text, piece.context) for piece in asked], dtype=bool)
         whole.add(row, logits)
         for script, scored in by_script.items():
             scored.add(row, logits[latin == script])
-        if number % _REPORT_EVERY == 0 or number == len(rows):
-            report(Progress("calibration", number, len(rows)))
     return whole, by_script
 
 
@@ -115,7 +112,7 @@ def _enough(scored: _Scored, labels: Sequence[str]) -> bool:
     """Whether a share of false alarms of these rows is more than the luck of one or two, and each group has rows."""
     facts = truths(scored.rows, labels)
     members = np.array(groups(labels))
-    unsafe = [facts[:, members == group].any(axis=1).sum() for group in set(groups(labels))]
+    unsafe = [facts[:, members == group].any(axis=1).sum() for group in np.unique(members)]
     return sum(row.plain for row in scored.rows) >= _LEAST_PLAIN and min(unsafe) >= _LEAST_UNSAFE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,16 +75,22 @@ def tables(classifier: Classifier, rows: Sequence[Row], scores: tuple[Floats, Fl
 def row_scores(classifier: Classifier, rows: Sequence[Row], done: Done | None = None) -> tuple[Floats, Floats]:
     """Each row's highest scores, (rows, labels): over the pieces of a prompt, and over those of an answer."""
     found = np.zeros((len(_WAYS), len(rows), len(classifier.labels)))
-    for number, row in enumerate(rows):
+    for number, row in enumerate(counted(rows, done)):
         cuts = [cut(row.text, cutting) for cutting in _WAYS]
         asked = _once(cuts)
         scores = dict(zip(asked, classifier.score(asked), strict=True)) if asked else {}
         for way, own in enumerate(cuts):
             for piece in own:
                 found[way, number] = np.maximum(found[way, number], [scores[piece][each] for each in classifier.labels])
-        if done is not None and ((number + 1) % _REPORT_EVERY == 0 or number + 1 == len(rows)):
-            done(number + 1)
     return found[0], found[1]
+
+
+def counted(rows: Sequence[Row], done: Done | None) -> Iterator[Row]:
+    """Each row in turn; ``done`` is told now and then, and at the end, how many are dealt with."""
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if done is not None and (number % _REPORT_EVERY == 0 or number == len(rows)):
+            done(number)
 
 
 def _once(cuts: Iterable[Sequence[Segment]]) -> list[Segment]:

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from models import SHIPPED_WEIGHTS
+from models.card import ModelCard
 
 
 def need(*modules):
@@ -91,6 +92,17 @@ def weights(tmp_path):
     folder = tmp_path / "weights"
     shutil.copytree(SHIPPED_WEIGHTS, folder)
     return folder
+
+
+@pytest.fixture
+def rewritten():
+    """Changes some parts of a folder's card and gives it the version that it then has."""
+
+    def rewrite(folder, **changes):
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8")) | changes
+        ModelCard.model_validate(card).sealed().save(folder)
+
+    return rewrite
 
 
 @pytest.fixture(scope="session")

@@ -61,24 +61,19 @@ def test_absent_file_is_named(weights, name):
         load_classifier(weights)
 
 
-def _rewritten(folder, **changes):
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8")) | changes
-    ModelCard.model_validate(card).sealed().save(folder)
-
-
-def test_model_of_another_shape(weights):
+def test_model_of_another_shape(weights, rewritten):
     """A card that names fewer labels than the model has is refused at load."""
     card = ModelCard.load(weights)
     labels = card.labels[:-1]
     calibration = {x: card.calibration[x].model_dump() for x in labels}
-    _rewritten(weights, labels=labels, calibration=calibration, latin_calibration={})
+    rewritten(weights, labels=labels, calibration=calibration, latin_calibration={})
     with pytest.raises(ClassifierError, match="scores where its card names"):
         load_classifier(weights)
 
 
-def test_labels_without_calibration(weights):
+def test_labels_without_calibration(weights, rewritten):
     """A card whose labels and calibration differ is refused."""
-    _rewritten(weights, labels=[*ModelCard.load(weights).labels, "A5.b"])
+    rewritten(weights, labels=[*ModelCard.load(weights).labels, "A5.b"])
     with pytest.raises(ClassifierError, match="different categories"):
         load_classifier(weights)
 
@@ -106,13 +101,13 @@ def test_unreadable_card(weights, text):
         load_classifier(weights)
 
 
-def test_bytes_that_are_no_model(weights):
+def test_bytes_that_are_no_model(weights, rewritten):
     """A file that is intact by its checksum but no ONNX model is refused by name."""
     from models.card import checksum
 
     (weights / "model.onnx").write_bytes(b"\x08\x01nothing")
     files = ModelCard.load(weights).files | {"model.onnx": checksum(b"\x08\x01nothing")}
-    _rewritten(weights, files=files)
+    rewritten(weights, files=files)
     with pytest.raises(ClassifierError, match=r"model\.onnx"):
         load_classifier(weights)
 
@@ -150,11 +145,11 @@ def test_nothing_of_a_long_text_goes_unread(shipped):
     assert set(shipped._encode(shipped._tokenizer, text)) <= seen
 
 
-def test_versions_differ_when_scores_could(weights):
+def test_versions_differ_when_scores_could(weights, rewritten):
     """Another calibration gives another version."""
     before = load_classifier(weights).version
     card = ModelCard.load(weights)
     calibration = {k: v.model_dump() for k, v in card.calibration.items()}
     calibration[card.labels[0]]["offset"] += 1.0
-    _rewritten(weights, calibration=calibration)
+    rewritten(weights, calibration=calibration)
     assert load_classifier(weights).version != before

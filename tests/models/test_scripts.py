@@ -1,7 +1,5 @@
 """Texts in Latin letters have a calibration of their own."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -36,17 +34,12 @@ def test_script(text, context, expected):
     assert is_latin(text, context) is expected
 
 
-def _set(folder, calibration):
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    ModelCard.model_validate(card | {"latin_calibration": calibration}).sealed().save(folder)
-
-
-def test_each_script_has_its_scores(weights):
+def test_each_script_has_its_scores(weights, rewritten):
     """Another calibration of Latin texts changes their scores and the version, and nothing else's."""
-    _set(weights, {})
+    rewritten(weights, latin_calibration={})
     before = load_classifier(weights)
     moved = {k: {"slope": v.slope, "offset": v.offset - 1.0} for k, v in before.card.calibration.items()}
-    _set(weights, moved)
+    rewritten(weights, latin_calibration=moved)
     after = load_classifier(weights)
     texts = [Segment("buy now"), Segment("buy now", "说："), Segment("买吧"), Segment("12345")]
     for segment, old, new in zip(texts, before.score(texts), after.score(texts), strict=True):
@@ -56,9 +49,9 @@ def test_each_script_has_its_scores(weights):
     assert before.version != after.version
 
 
-def test_a_calibration_of_other_labels_is_refused(weights):
+def test_a_calibration_of_other_labels_is_refused(weights, rewritten):
     """Both calibrations name the model's labels, or the card is none."""
-    _set(weights, {"A1.a": {"slope": 1.0, "offset": 0.0}})
+    rewritten(weights, latin_calibration={"A1.a": {"slope": 1.0, "offset": 0.0}})
     with pytest.raises(ClassifierError, match="different categories"):
         load_classifier(weights)
 
@@ -97,7 +90,8 @@ def test_false_alarms_are_counted_for_each_script(weights, train_extra, monkeypa
         assert acted.mean() <= 0.1
 
 
-def test_few_rows_have_one_calibration(weights, train_extra, monkeypatch):
+def test_few_rows_have_one_calibration(weights, rewritten, train_extra, monkeypatch):
     """A share of false alarms of a handful of rows would be luck: then both scripts have the same, and no older one."""
-    _set(weights, ModelCard.load(weights).calibration)
+    calibration = ModelCard.load(weights).calibration
+    rewritten(weights, latin_calibration={label: line.model_dump() for label, line in calibration.items()})
     assert not _calibrated(weights, _rows(29), monkeypatch).card.latin_calibration

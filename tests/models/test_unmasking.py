@@ -1,7 +1,6 @@
 """Texts are read through the plainest disguises."""
 
 import hashlib
-import json
 import random
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import augment, load_classifier
-from models.card import ModelCard
 from models.generate_simplified_table import table
 from models.tokenizer import read
 from models.types import ClassifierError, Segment
@@ -67,25 +65,20 @@ def test_another_table_is_another_reading():
     assert hashlib.sha256(TABLE.read_bytes()).hexdigest().startswith(known[READING])
 
 
-def _with_reading(folder, reading):
-    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    ModelCard.model_validate(card | {"reading": reading}).sealed().save(folder)
-
-
-def test_a_model_of_another_reading_is_refused(weights):
+def test_a_model_of_another_reading_is_refused(weights, rewritten):
     """The error says what to do."""
-    _with_reading(weights, READING + 1)
+    rewritten(weights, reading=READING + 1)
     with pytest.raises(ClassifierError, match="train it anew"):
         load_classifier(weights)
 
 
-def test_a_model_reads_as_it_was_trained(weights):
+def test_a_model_reads_as_it_was_trained(weights, rewritten):
     """A model of before reads disguises as they stand; one of today sees through them, under another version."""
     disguised, plain = Segment("加·我·微·信"), Segment("加我微信")
-    _with_reading(weights, 0)
+    rewritten(weights, reading=0)
     before = load_classifier(weights)
     assert before.score([disguised]) != before.score([plain])
-    _with_reading(weights, READING)
+    rewritten(weights, reading=READING)
     today = load_classifier(weights)
     assert today.score([disguised]) == today.score([plain]) == before.score([plain])
     assert today.version != before.version

@@ -14,12 +14,13 @@ from models.calibration import apply, arrays, calibrate
 from models.card import ACT_AT
 from models.dataset import DatasetError, Row
 from models.evaluation import row_logits, truths
+from models.false_alarms import limits
 from models.labels import choose_labels, narrow
 from models.linear import LinearClassifier, train_linear
+from models.training_config import TrainingConfig
 from models.types import Scores, Segment
 
 _HELD_SHARE = 0.08
-_TARGET = 0.01  # what training aims at too, so that thresholds stand for the same
 
 
 class Baseline:
@@ -64,8 +65,7 @@ def fit_baseline(
         labels,
         row_logits(linear, held),
         truths(held, labels),
-        np.array([row.plain for row in held]),
-        target=_TARGET,
+        limits(held, TrainingConfig()),  # what training aims at, so that thresholds stand for the same
         act_at=ACT_AT,
     )
     return Baseline(linear, *arrays(found, labels))

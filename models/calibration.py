@@ -2,14 +2,15 @@
 
 Platt, "Probabilistic outputs for support vector machines", 1999: ``p = sigmoid(slope * logit + offset)``. A prior pulls
 slope to 1 and offset to 0, so that a label with few rows keeps nearly the network's own probability.
-Each label's operating point is a probability chosen so that the share of benign rows that reach any of them stays
-within the target; scaling moves it to ``act_at`` and leaves one half where it was. Scores stay monotone in the logit.
+Each label's operating point is a probability chosen so that the shares of innocent rows that reach any of them stay
+within their limits; scaling moves it to ``act_at`` and leaves one half where it was. Scores stay monotone in the logit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,34 +93,49 @@ def shares(parts: Floats, truths: NDArray[np.bool_], sure: Floats) -> Floats:
     return found if found.any() else prior[:-1]
 
 
-def operating_points(scores: Floats, truths: NDArray[np.bool_], benign: NDArray[np.bool_], target: float) -> Floats:
-    """For each label, the log-odds from which it acts, so that few enough benign rows reach any of them.
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How much of what is innocent may be acted on.
 
-    Every label starts above all benign rows. Then, as long as the target allows, the label goes down whose next step
-    finds most of its rows for each further false alarm; rows count less the more of them a label has, so that a
-    frequent category does not spend everything.
+    Attributes:
+        rows: (rows,): which rows it speaks of.
+        share: the share of them that may be acted on.
+    """
+
+    rows: NDArray[np.bool_]
+    share: float
+
+
+def operating_points(scores: Floats, truths: NDArray[np.bool_], limits: Sequence[Limit]) -> Floats:
+    """For each label, the log-odds from which it acts, so that no limit is passed.
+
+    Every label starts above all rows that a limit speaks of. Then, as long as all limits allow, the label goes down
+    whose next step finds most of its rows for what it takes of the limits; rows count less the more of them a label
+    has, so that a frequent category does not spend everything.
 
     Args:
         scores: (rows, labels), each row's highest log-odds over the pieces it is scored in.
         truths: (rows, labels).
-        benign: (rows,): nothing is wrong with the row.
-        target: the share of benign rows that may be acted on.
+        limits: on the false alarms that all labels raise together.
     """
-    clean = scores[benign]
-    budget = math.floor(target * len(clean))
+    benign = np.any([limit.rows for limit in limits], axis=0)
+    clean, kinds = scores[benign], np.array([limit.rows[benign] for limit in limits])
+    allowed = np.array([math.floor(limit.share * limit.rows.sum()) for limit in limits])
     ladders = [np.sort(clean[:, label])[::-1] for label in range(scores.shape[1])]
     found = [np.sort(scores[truths[:, label], label]) for label in range(scores.shape[1])]
     points = np.array([_above(float(ladder[0]) if len(ladder) else 0.0) for ladder in ladders])
     while True:
         alarmed = (clean >= points).any(axis=1)
+        left = allowed - kinds[:, alarmed].sum(axis=1)
         best, move = 0.0, None
         for label, ladder in enumerate(ladders):
             for point in _next_points(ladder, points[label]):
-                fresh = int(((clean[:, label] >= point) & ~alarmed).sum())
-                if int(alarmed.sum()) + fresh > budget:
+                fresh = kinds[:, (clean[:, label] >= point) & ~alarmed].sum(axis=1)
+                if (fresh > left).any():
                     break
                 rows = np.searchsorted(found[label], points[label]) - np.searchsorted(found[label], point)
-                worth = rows / math.sqrt(len(found[label]) or 1) / max(fresh, 0.5)
+                price = max((fresh / np.maximum(allowed, 1)).sum(), 0.5 / allowed.max())
+                worth = rows / math.sqrt(len(found[label]) or 1) / price
                 if worth > best:
                     best, move = worth, (label, point)
         if move is None:
@@ -128,7 +144,7 @@ def operating_points(scores: Floats, truths: NDArray[np.bool_], benign: NDArray[
 
 
 def _next_points(ladder: Floats, point: float) -> list[float]:
-    """Points below ``point`` that let one, two, three ... further benign rows of this label through."""
+    """Points below ``point`` that let one, two, three ... further innocent rows of this label through."""
     lower = ladder[ladder < point][1 : _LOOK_AHEAD + 1]
     return [step for step in (_above(float(score)) for score in lower) if step < point]
 
@@ -141,12 +157,10 @@ def calibrate(
     labels: Sequence[str],
     logits: Floats,
     truths: NDArray[np.bool_],
-    benign: NDArray[np.bool_],
+    limits: Sequence[Limit],
     *,
-    target: float,
     act_at: float,
     groups: Sequence[int] | None = None,
-    budget: Sequence[float] = (),
 ) -> dict[str, LabelCalibration]:
     """Calibration of every label.
 
@@ -157,11 +171,9 @@ def calibrate(
         labels: names of the last axis.
         logits: (rows, labels), each row's highest logit over the pieces it is scored in.
         truths: (rows, labels).
-        benign: (rows,): nothing is wrong with the row.
-        target: the share of benign rows that may be acted on.
+        limits: how many innocent rows may be acted on.
         act_at: the score at which policy acts.
         groups: the group of each label; else each is one of its own.
-        budget: the share of ``target`` that each group may spend; else it goes where most is found for it.
     """
     members = list(range(len(labels))) if groups is None else list(groups)
     of = [[label for label, group in enumerate(members) if group == wanted] for wanted in range(max(members) + 1)]
@@ -170,11 +182,7 @@ def calibrate(
     # Unsafe rows of other groups count as well: a score should say which fault it is, not only that there is one.
     fitted = [fit(highest[:, index], facts[:, index]) for index in range(len(of))]
     slopes, offsets = np.array([item.slope for item in fitted]), np.array([item.offset for item in fitted])
-    odds = highest * slopes + offsets
-    parts = [([group], share) for group, share in enumerate(budget)] or [(list(range(len(of))), 1.0)]
-    points = np.concatenate(
-        [operating_points(odds[:, part], facts[:, part], benign, target * share) for part, share in parts]
-    )
+    points = operating_points(highest * slopes + offsets, facts, limits)
     scaled = [_scaled(item, float(point), act_at) for item, point in zip(fitted, points, strict=True)]
     return {label: scaled[group] for label, group in zip(labels, members, strict=True)}
 

@@ -18,14 +18,14 @@ from models.calibration import LabelCalibration, calibrate
 from models.card import ACT_AT, MODEL_FILE, TOKENIZER_FILE, ModelCard, checksum
 from models.dataset import Row
 from models.evaluation import counted, evaluate, pieces, truths
-from models.labels import CONTEMPT, groups, narrow
+from models.false_alarms import limits
+from models.labels import groups, narrow
 from models.onnx_classifier import OnnxClassifier
 from models.progress import Progress, Report
 from models.scripts import is_latin
 from models.training_config import TrainingConfig
 from models.unmasking import READING
 
-_CONTEMPT_BUDGET = 0.5
 _LEAST_PLAIN, _LEAST_UNSAFE = 600, 60
 
 
@@ -117,29 +117,14 @@ def _enough(scored: _Scored, labels: Sequence[str]) -> bool:
 
 
 def _fitted(card: ModelCard, scored: _Scored, config: TrainingConfig) -> dict[str, LabelCalibration]:
-    # The target is a promise about ordinary text. Look-alikes are reported for themselves: counted here, the hardest
-    # rows that we could write would decide how much of the rest is found.
     return calibrate(
         card.labels,
         np.array(scored.highest),
         truths(scored.rows, card.labels),
-        np.array([row.plain for row in scored.rows]),
-        target=config.target_false_alarms,
+        limits(scored.rows, config),
         act_at=ACT_AT,
         groups=groups(card.labels),
-        budget=_budget(card.labels),
     )
-
-
-def _budget(labels: Sequence[str]) -> list[float]:
-    """What share of the false alarms each group of labels may cost.
-
-    The safe rows of the sources of contempt are doubtful themselves, and left to what finds most, it would take all.
-    """
-    contempt = dict(zip(groups(labels), (label.startswith(CONTEMPT) for label in labels), strict=True))
-    if len(contempt) == 1:
-        return [1.0]
-    return [_CONTEMPT_BUDGET if contempt[group] else 1.0 - _CONTEMPT_BUDGET for group in sorted(contempt)]
 
 
 def measured(card: ModelCard, dev: Path | None, written: Sequence[Row], out: Path, report: Report) -> ModelCard:

@@ -30,6 +30,9 @@ DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
 _WITH_LOOK_ALIKES = frozenset({"written", "sluice_exam"})
 """Families whose safe rows look like unsafe ones on purpose, all but those of the category ``benign``."""
 
+_OF_CONTEMPT = frozenset({"cold", "swsr", "davidson", "surge_toxicity"})
+"""Families of remarks that were gathered by the words of contempt: many labels are doubtful, and none is ordinary."""
+
 
 class DatasetError(Exception):
     """A data file cannot be read; the message names the file and the line."""
@@ -54,8 +57,15 @@ class Row:
 
     @property
     def plain(self) -> bool:
-        """Whether it is ordinary text: safe, and not written to look like something that is not."""
-        return not self.unsafe and (self.family not in _WITH_LOOK_ALIKES or self.category == "benign")
+        """Whether it is ordinary text: safe, and neither written nor gathered to look like something that is not."""
+        if self.unsafe or self.family in _OF_CONTEMPT:
+            return False
+        return self.family not in _WITH_LOOK_ALIKES or self.category == "benign"
+
+    @property
+    def remark(self) -> bool:
+        """Whether it is a safe remark of a source of contempt."""
+        return not self.unsafe and self.family in _OF_CONTEMPT
 
     @property
     def usable(self) -> bool:

@@ -268,7 +268,7 @@ def _shape(config: TrainingConfig, vocabulary: int, labels: Sequence[str]) -> Sh
 def _identity(config: TrainingConfig, labels: Sequence[str], tokenizer: Tokenizer) -> str:
     """What two runs must share for one to go on from the other; the tokenizer stands for the data it was built from."""
     # How the result is calibrated does not touch the weights: a finished run can be calibrated again.
-    fitted = dataclasses.asdict(dataclasses.replace(config, target_false_alarms=0.0))
+    fitted = dataclasses.asdict(dataclasses.replace(config, target_false_alarms=0.0, target_remark_alarms=0.0))
     return repr((fitted, tuple(labels), checksum(tokenizer.to_str().encode())))
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration import LabelCalibration, apply, arrays, calibrate, fit, reliability
+from models.calibration import LabelCalibration, Limit, apply, arrays, calibrate, fit, reliability
 
 
 def _sample(seed=0, rows=2000):
@@ -19,7 +19,7 @@ def _sample(seed=0, rows=2000):
 def test_false_alarms_stay_within_the_target(target):
     """Scores of 0.8 and more reach no more benign rows than the target allows."""
     logits, truths, benign = _sample()
-    result = calibrate(("a", "b"), logits, truths, benign, target=target, act_at=0.8)
+    result = calibrate(("a", "b"), logits, truths, [Limit(benign, target)], act_at=0.8)
     scores = apply(logits, *arrays(result, ("a", "b")))
     assert (scores[benign] >= 0.8).any(axis=1).mean() <= target
 
@@ -29,17 +29,35 @@ def test_a_higher_target_finds_more():
     logits, truths, benign = _sample()
 
     def recall(target):
-        result = calibrate(("a", "b"), logits, truths, benign, target=target, act_at=0.8)
+        result = calibrate(("a", "b"), logits, truths, [Limit(benign, target)], act_at=0.8)
         return (apply(logits, *arrays(result, ("a", "b")))[truths] >= 0.8).mean()
 
     assert recall(0.05) > recall(0.01) > recall(0.0)
+
+
+def test_every_limit_holds_on_its_own_rows():
+    """Doubtful rows do not hold back what ordinary ones allow, and have a limit of their own."""
+    logits, truths, benign = _sample()
+    doubtful = benign & (np.arange(len(benign)) % 3 == 0)
+    ordinary = benign & ~doubtful
+    logits[doubtful, 0] += 2.5
+
+    def acted(*limits):
+        return apply(logits, *arrays(calibrate(("a", "b"), logits, truths, limits, act_at=0.8), ("a", "b"))) >= 0.8
+
+    together = acted(Limit(benign, 0.02))
+    apart = acted(Limit(ordinary, 0.02), Limit(doubtful, 0.2))
+    assert apart[ordinary].any(axis=1).mean() <= 0.02
+    assert apart[doubtful].any(axis=1).mean() <= 0.2
+    assert apart[truths].mean() > together[truths].mean() + 0.05
+    assert not acted(Limit(ordinary, 0.02), Limit(doubtful, 0.0))[doubtful].any()
 
 
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=20))
 def test_scores_keep_the_order_of_logits(values):
     """Calibration never turns an order round."""
     logits, truths, benign = _sample()
-    result = calibrate(("a", "b"), logits, truths, benign, target=0.01, act_at=0.8)
+    result = calibrate(("a", "b"), logits, truths, [Limit(benign, 0.01)], act_at=0.8)
     slopes, offsets = arrays(result, ("a", "b"))
     scores = apply(np.repeat(np.sort(values)[:, None], 2, axis=1), slopes, offsets)
     assert (np.diff(scores, axis=0) >= 0).all()

@@ -1,0 +1,23 @@
+"""How many innocent rows a model may act on where policy acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models import slices
+from models.calibration import Limit
+from models.dataset import Row
+from models.training_config import TrainingConfig
+
+
+def limits(rows: Sequence[Row], config: TrainingConfig) -> tuple[Limit, Limit]:
+    """What calibration on ``rows`` must keep to.
+
+    The first is a promise about ordinary text. Look-alikes of ours are reported and not limited: the hardest rows that
+    we could write would decide how much of the rest is found. Safe remarks of the sources of contempt have a limit of
+    their own: their labels are doubtful, and counted as ordinary text they would silence what finds contempt.
+    """
+    return (
+        Limit(slices.plain(rows), config.target_false_alarms),
+        Limit(slices.remarks(rows), config.target_remark_alarms),
+    )

@@ -37,7 +37,16 @@ def disguised(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def disguise(text: str, rng: random.Random) -> str:
     """The text in one disguise, or two."""
-    for kind in rng.sample(_KINDS, rng.choice((1, 1, 2))):
+    return _in(_KINDS, text, rng)
+
+
+def practice(text: str, rng: random.Random) -> str:
+    """The same to learn from: more often what reading does not undo by itself."""
+    return _in(_PRACTICE, text, rng)
+
+
+def _in(kinds: Sequence[Disguise], text: str, rng: random.Random) -> str:
+    for kind in rng.sample(kinds, rng.choice((1, 1, 2))):
         text = kind(text, rng)
     return text
 
@@ -83,31 +92,34 @@ def _same_sound(text: str, rng: random.Random) -> str:
 
 def _pinyin(text: str, rng: random.Random) -> str:
     """Some characters written as their sound."""
-    return _HAN.sub(lambda found: _sound(found[0]) if rng.random() < 0.15 else found[0], text)
+    return _HAN.sub(lambda found: sound(found[0]) or "" if rng.random() < 0.15 else found[0], text)
 
 
 def _homophone(char: str, rng: random.Random) -> str:
-    others = [other for other in _by_sound().get(_sound(char), ()) if other != char]
+    others = [other for other in _by_sound().get(sound(char), ()) if other != char]
     return rng.choice(others[:6]) if others else char
 
 
 @cache
-def _sound(char: str) -> str:
+def sound(char: str) -> str | None:
+    """A character's most frequent reading without its tone; None of what is no Chinese character."""
+    if not _HAN.fullmatch(char):
+        return None
     from pypinyin import Style, lazy_pinyin
 
-    (sound,) = lazy_pinyin(char, style=Style.NORMAL)
-    return str(sound)
+    (found,) = lazy_pinyin(char, style=Style.NORMAL)
+    return str(found)
 
 
 @cache
-def _by_sound() -> dict[str, list[str]]:
+def _by_sound() -> dict[str | None, list[str]]:
     """Characters of GB 2312's first level, which are in daily use, by their sound."""
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[str | None, list[str]] = defaultdict(list)
     for high in range(0xB0, 0xD8):
         for low in range(0xA1, 0xFF):
             char = bytes((high, low)).decode("gb2312", "ignore")
             if char:
-                found[_sound(char)].append(char)
+                found[sound(char)].append(char)
     return dict(found)
 
 
@@ -129,3 +141,4 @@ _KINDS: tuple[Disguise, ...] = (
     _same_sound,
     _pinyin,
 )
+_PRACTICE: tuple[Disguise, ...] = (*_KINDS[1:], _same_sound, _same_sound, _same_sound, _pinyin, _pinyin)

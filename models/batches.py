@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.augment import disguise
+from models.augment import practice
 from models.dataset import Row
 from models.labels import CONTEMPT, groups, narrow
 from models.segments import ANSWERS, bounds
@@ -110,7 +110,7 @@ class Epoch:
 
     def _example(self, row: Row, others: Sequence[Row], rng: random.Random) -> _Example:
         if rng.random() < self._disguised_share:
-            row = replace(row, text=disguise(row.text, rng))
+            row = replace(row, text=practice(row.text, rng))
         segment, share = view(row, self._whole_share, self._max_tokens, rng)
         segment = behind_another(segment, others, rng)
         text = read(self._tokenizer, segment.text)[: self._max_tokens - 3]

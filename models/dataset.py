@@ -21,10 +21,9 @@ _SHARED_RUNS = 3
 _LARGEST_HELD = 500
 
 # Rows of a source that are drawn at most. The reasons are in the sources' own faults: machine-written questions would
-# drown the rest, the tweets are five sixths positive and of one dialect, and contempt has ten times the rows of any
-# other harm.
+# drown the rest, and the tweets are five sixths positive and of one dialect.
 DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
-    {"plexpt": 8_000, "kdconv": 3_000, "davidson": 4_000, "cold": 12_000, "swsr": 4_000, "laws": 2_000}
+    {"plexpt": 8_000, "kdconv": 3_000, "davidson": 4_000, "cold": 24_000, "swsr": 6_000, "laws": 2_000}
 )
 
 _WITH_LOOK_ALIKES = frozenset({"written", "sluice_exam"})

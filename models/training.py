@@ -24,6 +24,7 @@ from models.fine_tuning import Checkpoint, Recipe, fine_tune, group_loss
 from models.labels import choose_labels, groups, narrow
 from models.network import Encoder, Network, Shape
 from models.progress import Progress, Report
+from models.sounds import shared_sounds
 from models.training_config import TrainingConfig
 from models.wide import fit_wide
 from models.written import read_written
@@ -133,15 +134,16 @@ def _fit_member(
     resume: bool,
 ) -> None:
     before, of = member * config.epochs, config.members * config.epochs
-    fine_tune(
-        network,
-        Recipe(config.epochs, config.batch, config.learning_rate, config.weight_decay, config.seed + member),
-        examples=_examples(config, tokenizer, labels),
-        rows=lambda epoch: _epoch_rows(config, fit, epoch + before),
-        loss=group_loss(network.shape.groups),
-        kept=Checkpoint(out / f"checkpoint-{member}.pt", _identity(config, labels, tokenizer), resume),
-        done=lambda epoch, *at: report(Progress(f"epoch {before + epoch + 1} of {of}", *at)),
-    )
+    with shared_sounds(network.encoder, tokenizer):
+        fine_tune(
+            network,
+            Recipe(config.epochs, config.batch, config.learning_rate, config.weight_decay, config.seed + member),
+            examples=_examples(config, tokenizer, labels),
+            rows=lambda epoch: _epoch_rows(config, fit, epoch + before),
+            loss=group_loss(network.shape.groups),
+            kept=Checkpoint(out / f"checkpoint-{member}.pt", _identity(config, labels, tokenizer), resume),
+            done=lambda epoch, *at: report(Progress(f"epoch {before + epoch + 1} of {of}", *at)),
+        )
 
 
 def copied(network: Network) -> dict[str, Any]:

@@ -14,8 +14,8 @@ EPOCH_CAPS: Mapping[str, int] = MappingProxyType(
         "plexpt": 4_000,
         "kdconv": 2_500,
         "davidson": 2_000,
-        "cold": 6_000,
-        "swsr": 1_500,
+        "cold": 10_000,
+        "swsr": 2_500,
         "jade": 1_200,
         "laws": 1_000,
         "alpaca_zh": 1_500,
@@ -61,7 +61,7 @@ class TrainingConfig:
     dropout: float = 0.15
     whole_share: float = 0.6
     token_dropout: float = 0.1
-    disguised_share: float = 0.3
+    disguised_share: float = 0.35
     caps: Mapping[str, int] = field(default_factory=lambda: dict(EPOCH_CAPS))
     wide_caps: Mapping[str, int] = field(default_factory=lambda: dict(dataset.DEFAULT_CAPS))
     repeats: Mapping[str, int] = field(default_factory=dict)
@@ -81,6 +81,7 @@ class TrainingConfig:
             "pretrain_passes": 0,
             "members": 1,
             "epochs": 1,
-            "caps": {name: cap // 4 for name, cap in dataset.DEFAULT_CAPS.items()},
+            "caps": {name: cap // 4 for name, cap in dataset.DEFAULT_CAPS.items()} | {"written": 40_000},
+            "wide_caps": {**dataset.DEFAULT_CAPS, "written": 60_000},
         }
         return cls(**(smaller | changes))

@@ -1,0 +1,24 @@
+"""What calibration may act on, by the kind of innocent row."""
+
+from models.dataset import Row
+from models.false_alarms import limits
+from models.training_config import TrainingConfig
+
+
+def _row(source, *, unsafe=False, category="none"):
+    return Row("text", unsafe, frozenset({"A2.d"} if unsafe else ()), category, "zh", source, "")
+
+
+def test_each_kind_of_innocent_row_has_its_limit():
+    """Ordinary rows and safe remarks of the sources of contempt are limited apart, look-alikes of ours not at all."""
+    rows = [
+        _row("plexpt@1"),
+        _row("cold@1"),
+        _row("davidson@2"),
+        _row("cold@1", unsafe=True),
+        _row("written@hate", category="hate"),
+        _row("written@benign", category="benign"),
+    ]
+    ordinary, remarks = limits(rows, TrainingConfig(target_false_alarms=0.02, target_remark_alarms=0.3))
+    assert (ordinary.rows.tolist(), ordinary.share) == ([True, False, False, False, False, True], 0.02)
+    assert (remarks.rows.tolist(), remarks.share) == ([False, True, True, False, False, False], 0.3)

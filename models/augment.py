@@ -37,15 +37,15 @@ def disguised(rows: Sequence[Row], seed: int) -> list[Row]:
 
 def disguise(text: str, rng: random.Random) -> str:
     """The text in one disguise, or two."""
-    return _in(_KINDS, text, rng)
+    return _dressed(text, _KINDS, rng)
 
 
 def practice(text: str, rng: random.Random) -> str:
-    """The same to learn from: more often what reading does not undo by itself."""
-    return _in(_PRACTICE, text, rng)
+    """The same to learn from: a Chinese text more often in what reading does not undo by itself."""
+    return _dressed(text, _CHINESE_PRACTICE if _HAN.search(text) else _KINDS, rng)
 
 
-def _in(kinds: Sequence[Disguise], text: str, rng: random.Random) -> str:
+def _dressed(text: str, kinds: Sequence[Disguise], rng: random.Random) -> str:
     for kind in rng.sample(kinds, rng.choice((1, 1, 2))):
         text = kind(text, rng)
     return text
@@ -92,7 +92,7 @@ def _same_sound(text: str, rng: random.Random) -> str:
 
 def _pinyin(text: str, rng: random.Random) -> str:
     """Some characters written as their sound."""
-    return _HAN.sub(lambda found: sound(found[0]) or "" if rng.random() < 0.15 else found[0], text)
+    return _HAN.sub(lambda found: sound(found[0]) if rng.random() < 0.15 else found[0], text)
 
 
 def _homophone(char: str, rng: random.Random) -> str:
@@ -101,10 +101,8 @@ def _homophone(char: str, rng: random.Random) -> str:
 
 
 @cache
-def sound(char: str) -> str | None:
-    """A character's most frequent reading without its tone; None of what is no Chinese character."""
-    if not _HAN.fullmatch(char):
-        return None
+def sound(char: str) -> str:
+    """A Chinese character's most frequent reading, without its tone."""
     from pypinyin import Style, lazy_pinyin
 
     (found,) = lazy_pinyin(char, style=Style.NORMAL)
@@ -112,9 +110,9 @@ def sound(char: str) -> str | None:
 
 
 @cache
-def _by_sound() -> dict[str | None, list[str]]:
+def _by_sound() -> dict[str, list[str]]:
     """Characters of GB 2312's first level, which are in daily use, by their sound."""
-    found: dict[str | None, list[str]] = defaultdict(list)
+    found: dict[str, list[str]] = defaultdict(list)
     for high in range(0xB0, 0xD8):
         for low in range(0xA1, 0xFF):
             char = bytes((high, low)).decode("gb2312", "ignore")
@@ -141,4 +139,4 @@ _KINDS: tuple[Disguise, ...] = (
     _same_sound,
     _pinyin,
 )
-_PRACTICE: tuple[Disguise, ...] = (*_KINDS[1:], _same_sound, _same_sound, _same_sound, _pinyin, _pinyin)
+_CHINESE_PRACTICE: tuple[Disguise, ...] = (*_KINDS[1:], _same_sound, _same_sound, _same_sound, _pinyin, _pinyin)

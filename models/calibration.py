@@ -116,7 +116,7 @@ def operating_points(scores: Floats, truths: NDArray[np.bool_], limits: Sequence
     Args:
         scores: (rows, labels), each row's highest log-odds over the pieces it is scored in.
         truths: (rows, labels).
-        limits: on the false alarms that all labels raise together.
+        limits: on the false alarms that all labels raise together; at least one.
     """
     benign = np.any([limit.rows for limit in limits], axis=0)
     clean, kinds = scores[benign], np.array([limit.rows[benign] for limit in limits])
@@ -134,7 +134,8 @@ def operating_points(scores: Floats, truths: NDArray[np.bool_], limits: Sequence
                 if (fresh > left).any():
                     break
                 rows = np.searchsorted(found[label], points[label]) - np.searchsorted(found[label], point)
-                price = max((fresh / np.maximum(allowed, 1)).sum(), 0.5 / allowed.max())
+                # A step that costs nothing is as dear as half a row of the widest limit.
+                price = max((fresh / np.maximum(allowed, 1)).sum(), 0.5 / max(allowed.max(), 1))
                 worth = rows / math.sqrt(len(found[label]) or 1) / price
                 if worth > best:
                     best, move = worth, (label, point)
@@ -171,7 +172,7 @@ def calibrate(
         labels: names of the last axis.
         logits: (rows, labels), each row's highest logit over the pieces it is scored in.
         truths: (rows, labels).
-        limits: how many innocent rows may be acted on.
+        limits: how many innocent rows may be acted on; at least one.
         act_at: the score at which policy acts.
         groups: the group of each label; else each is one of its own.
     """

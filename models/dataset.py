@@ -21,7 +21,8 @@ _SHARED_RUNS = 3
 _LARGEST_HELD = 500
 
 # Rows of a source that are drawn at most. The reasons are in the sources' own faults: machine-written questions would
-# drown the rest, and the tweets are five sixths positive and of one dialect.
+# drown the rest, and the tweets are five sixths positive and of one dialect. COLD and SWSR are taken nearly whole;
+# their numbers are for runs that take a part of each.
 DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
     {"plexpt": 8_000, "kdconv": 3_000, "davidson": 4_000, "cold": 24_000, "swsr": 6_000, "laws": 2_000}
 )
@@ -29,7 +30,7 @@ DEFAULT_CAPS: Mapping[str, int] = MappingProxyType(
 _WITH_LOOK_ALIKES = frozenset({"written", "sluice_exam"})
 """Families whose safe rows look like unsafe ones on purpose, all but those of the category ``benign``."""
 
-_OF_CONTEMPT = frozenset({"cold", "swsr", "davidson", "surge_toxicity"})
+_OF_CONTEMPT = frozenset({"cold", "swsr", "davidson"})
 """Families of remarks that were gathered by the words of contempt: many labels are doubtful, and none is ordinary."""
 
 
@@ -57,7 +58,7 @@ class Row:
     @property
     def plain(self) -> bool:
         """Whether it is ordinary text: safe, and neither written nor gathered to look like something that is not."""
-        if self.unsafe or self.family in _OF_CONTEMPT:
+        if self.unsafe or self.remark:
             return False
         return self.family not in _WITH_LOOK_ALIKES or self.category == "benign"
 

@@ -30,11 +30,6 @@ def plain(rows: Sequence[Row]) -> Mask:
     return np.array([row.plain for row in rows], dtype=bool)
 
 
-def remarks(rows: Sequence[Row]) -> Mask:
-    """Which look-alikes are remarks on people that a source of contempt calls safe."""
-    return np.array([row.remark for row in rows], dtype=bool)
-
-
 def slices(rows: Sequence[Row]) -> dict[str, dict[str, Mask]]:
     """Every part by the way of cutting and its name; a row belongs to one part of a way at most.
 

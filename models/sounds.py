@@ -7,6 +7,7 @@ has neither a table of sounds nor a step more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,8 +19,10 @@ from torch.nn.utils import parametrize
 
 from models.augment import sound
 from models.network import Encoder
+from models.scripts import HAN
 
 _SILENT = 0
+_CHARACTER = re.compile(HAN)
 
 
 @contextmanager
@@ -36,14 +39,16 @@ def sound_numbers(tokenizer: Tokenizer) -> list[int]:
     """For each token the number of its sound, from 1; 0 for one that is no single Chinese character."""
     numbers: dict[str, int] = {}
     places = tokenizer.get_vocab()
-    found = [sound(token) for token in sorted(places, key=places.__getitem__)]
-    return [_SILENT if heard is None else numbers.setdefault(heard, len(numbers) + 1) for heard in found]
+    return [
+        numbers.setdefault(sound(token), len(numbers) + 1) if _CHARACTER.fullmatch(token) else _SILENT
+        for token in sorted(places, key=places.__getitem__)
+    ]
 
 
 class _Shared(nn.Module):  # type: ignore[misc]  # torch ships no types that we follow
     def __init__(self, numbers: list[int], tokens: nn.Embedding) -> None:
         super().__init__()
-        self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
+        self.register_buffer("numbers", torch.tensor(numbers))  # kept with a run that is broken off
         self.sound = nn.Embedding(max(numbers) + 1, tokens.embedding_dim, padding_idx=_SILENT)
         nn.init.zeros_(self.sound.weight)
 

@@ -24,7 +24,7 @@ EPOCH_CAPS: Mapping[str, int] = MappingProxyType(
     }
 )
 """Rows of a source that one epoch of the encoder sees at most: drawn anew for each, so that fewer do. Our own rows are
-two thirds of what it is shown: no other source knows most of the categories."""
+four fifths of what it is shown: no other source knows most of the categories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class TrainingConfig:
         epochs: passes of each member.
         caps: rows of a source that an epoch of the encoder sees at most.
         wide_caps: the same where rows are drawn once: for reading, and for the linear part.
-        target_false_alarms: share of held-back plain rows that may be acted on; our own among them are harder than
-            other people's, where this stays below one in a hundred.
-        target_remark_alarms: the same of remarks that the sources of contempt call safe; about one in five is not.
+        target_false_alarms: share of held-back plain rows that may be acted on.
+        target_remark_alarms: the same of remarks that the sources of contempt call safe; COLD's labels are doubtful
+            in about one of five.
     """
 
     name: str = "sluice-small"

@@ -2,10 +2,11 @@ import random
 
 import pytest
 
+from models.augment import disguise, practice
 from models.batches import Epoch, behind_another, truth, view
 from models.dataset import Row
 from models.segments import cut
-from models.tokenizer import build
+from models.tokenizer import build, read
 from models.types import Segment
 
 _SPAM = Row(
@@ -57,3 +58,16 @@ def test_batches_repeat_for_a_seed():
     first, second = (list(epoch.batches(rows, 8, random.Random(3))) for _ in range(2))
     assert sum(len(batch.ids) for batch in first) == len(rows)
     assert all((a.ids == b.ids).all() and (a.weights == b.weights).all() for a, b in zip(first, second, strict=True))
+
+
+def test_practice_is_at_what_reading_does_not_undo(train_extra):
+    """A Chinese text in practice reads otherwise more often than in a disguise as measured; an English one as often."""
+    texts = "今晚八点老地方见面，带上现金和名单", "bring cash to the usual place at eight tonight"
+    tokenizer = build(texts * 3, 300)
+
+    def changed(text, kind):
+        return sum(read(tokenizer, kind(text, random.Random(seed))) != read(tokenizer, text) for seed in range(300))
+
+    chinese, english = ((changed(text, practice), changed(text, disguise)) for text in texts)
+    assert chinese[0] > 1.1 * chinese[1]
+    assert english[0] == english[1] > 0

@@ -53,6 +53,25 @@ def test_every_limit_holds_on_its_own_rows():
     assert not acted(Limit(ordinary, 0.02), Limit(doubtful, 0.0))[doubtful].any()
 
 
+def test_a_limit_without_rows_changes_nothing():
+    """Of rows that are not there none is acted on; and with none at all, every label still has a point to act from."""
+    logits, truths, benign = _sample()
+    nobody = np.zeros_like(benign)
+    alone = calibrate(("a", "b"), logits, truths, [Limit(benign, 0.01)], act_at=0.8)
+    assert calibrate(("a", "b"), logits, truths, [Limit(benign, 0.01), Limit(nobody, 0.1)], act_at=0.8) == alone
+    free = calibrate(("a", "b"), logits, truths, [Limit(nobody, 0.1)], act_at=0.8)
+    assert np.isfinite(arrays(free, ("a", "b"))).all()
+
+
+def test_innocent_rows_side_by_side():
+    """Two innocent rows that all but agree cost nothing to pass by where nothing may be acted on."""
+    logits, truths, benign = _sample()
+    logits[benign, 0] = np.minimum(logits[benign, 0], 1.0)
+    logits[np.flatnonzero(benign)[:2], 0] = 2.0, 2.0 - 5e-7
+    result = calibrate(("a", "b"), logits, truths, [Limit(benign, 0.0)], act_at=0.8)
+    assert not (apply(logits, *arrays(result, ("a", "b")))[benign] >= 0.8).any()
+
+
 @given(st.lists(st.floats(-30, 30), min_size=2, max_size=20))
 def test_scores_keep_the_order_of_logits(values):
     """Calibration never turns an order round."""

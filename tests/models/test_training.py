@@ -89,6 +89,16 @@ def test_checkpoint_of_another_run(tiny_config, tiny_data, tiny_model, tmp_path)
     assert "epoch 1 of 1" in stages
 
 
+def test_sounds_are_shared_while_a_network_is_fitted(tiny_model):
+    """What is kept of a run holds a part for each sound that learned something."""
+    import torch
+
+    fitted = torch.load(tiny_model / "checkpoint-0.pt", weights_only=True)["network"]
+    (sounds,) = (value for name, value in fitted.items() if name.endswith("sound.weight"))
+    assert len(sounds) > 1
+    assert sounds[1:].abs().max() > 0.0
+
+
 def test_nothing_to_learn(tiny_config, tiny_data, tmp_path):
     """Rows without any category are an error that says so."""
     from models.training import train

@@ -127,17 +127,16 @@ def _fitted(card: ModelCard, scored: _Scored, config: TrainingConfig) -> dict[st
     )
 
 
-def measured(card: ModelCard, dev: Path | None, written: Sequence[Row], out: Path, report: Report) -> ModelCard:
+def measured(card: ModelCard, dev: Sequence[Row], written: Sequence[Row], out: Path, report: Report) -> ModelCard:
     """Measure on ``dev``, and on the project's own rows that are held back, as they are and disguised."""
     metrics: dict[str, Any] = {}
-    measured = dataset.read_rows(dev) if dev is not None else []
-    sets = {"dev": measured, "written": written, "written_disguised": disguised(written, DISGUISE_SEED)}
+    sets = {"dev": dev, "written": written, "written_disguised": disguised(written, DISGUISE_SEED)}
     card.save(out)
     classifier = OnnxClassifier.load(out)
     for name, rows in sets.items():
         if rows:
             metrics[name] = evaluate(classifier, rows, _reporting(report, f"evaluation on {name}", len(rows)))
-    found = (*card.sources, *sources.measured_only(measured, card.sources))
+    found = (*card.sources, *sources.measured_only(dev, card.sources))
     return card.model_copy(update={"metrics": metrics, "sources": found})
 
 

@@ -78,10 +78,17 @@ def train(
     card = drawn_up(config, labels, fit, held, out_dir).sealed()
     card = calibrated(card, held or fit, config, out_dir, report)
     written = [row for path in data_paths if path.is_dir() for row in read_written(path)[1]]
-    card = measured(card, dev_path, written, out_dir, report)
+    dev = dataset.read_rows(dev_path) if dev_path is not None else []
+    card = measured(card, _measured_on(config, dev), _measured_on(config, written), out_dir, report)
     card = card.model_copy(update={"metrics": {"int8_max_logit_difference": round(delta, 5), **card.metrics}})
     card.save(out_dir)
     return card
+
+
+def _measured_on(config: TrainingConfig, rows: list[Row]) -> list[Row]:
+    if config.measured_rows is None or len(rows) <= config.measured_rows:
+        return rows
+    return _rng(config, "measuring").sample(rows, config.measured_rows)
 
 
 def _fitted(
@@ -269,8 +276,10 @@ def _shape(config: TrainingConfig, vocabulary: int, labels: Sequence[str]) -> Sh
 
 def _identity(config: TrainingConfig, labels: Sequence[str], tokenizer: Tokenizer) -> str:
     """What two runs must share for one to go on from the other; the tokenizer stands for the data it was built from."""
-    # How the result is calibrated does not touch the weights: a finished run can be calibrated again.
-    fitted = dataclasses.asdict(dataclasses.replace(config, target_false_alarms=0.0, target_remark_alarms=0.0))
+    # How the result is calibrated and measured does not touch the weights: a finished run can be calibrated again.
+    fitted = dataclasses.asdict(
+        dataclasses.replace(config, target_false_alarms=0.0, target_remark_alarms=0.0, measured_rows=None)
+    )
     return repr((fitted, tuple(labels), checksum(tokenizer.to_str().encode())))
 
 

@@ -40,6 +40,7 @@ class TrainingConfig:
         target_false_alarms: share of held-back plain rows that may be acted on.
         target_remark_alarms: the same of remarks that the sources of contempt call safe; COLD's labels are doubtful
             in about one of five.
+        measured_rows: rows of each set that the result is measured on at most.
     """
 
     name: str = "sluice-small"
@@ -69,6 +70,7 @@ class TrainingConfig:
     held_share: float = 0.08
     target_false_alarms: float = 0.01
     target_remark_alarms: float = 0.1
+    measured_rows: int | None = None
     threads: int = 1
 
     @classmethod
@@ -83,5 +85,6 @@ class TrainingConfig:
             "epochs": 1,
             "caps": {name: cap // 4 for name, cap in dataset.DEFAULT_CAPS.items()} | {"written": 40_000},
             "wide_caps": {**dataset.DEFAULT_CAPS, "written": 60_000},
+            "measured_rows": 4_000,
         }
         return cls(**(smaller | changes))

@@ -139,3 +139,14 @@ def test_members_are_averaged(tiny_config, tiny_data, tmp_path):
     card = train(config, [tiny_data / "train.jsonl"], tmp_path, dev_path=tiny_data / "dev.jsonl")
     assert {path.name for path in tmp_path.glob("checkpoint-*.pt")} == {"checkpoint-0.pt", "checkpoint-1.pt"}
     assert card.metrics["dev"]["as_prompt"]["overall"]["recall"] > 0.9
+
+
+def test_a_quick_run_measures_some_rows(tiny_config, tiny_data, tiny_model, tmp_path):
+    """So many rows are measured on at most; the model is the one of a run that measures on all."""
+    from models.training import train
+
+    few = dataclasses.replace(tiny_config, measured_rows=20)
+    card = train(few, [tiny_data / "train.jsonl"], tmp_path, dev_path=tiny_data / "dev.jsonl")
+    whole = load_classifier(tiny_model).card
+    assert card.metrics["dev"]["rows"] == 20 < whole.metrics["dev"]["rows"]
+    assert card.version == whole.version

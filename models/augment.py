@@ -139,4 +139,5 @@ _KINDS: tuple[Disguise, ...] = (
     _same_sound,
     _pinyin,
 )
+# One separator less: reading undoes most of them.
 _CHINESE_PRACTICE: tuple[Disguise, ...] = (*_KINDS[1:], _same_sound, _same_sound, _same_sound, _pinyin, _pinyin)

@@ -1,38 +1,34 @@
 """Characters of one sound learn together, and what serves does not know of it."""
 
 import pytest
-from tokenizers import Tokenizer
 
 from models import tokenizer as tokens
-
-
-@pytest.fixture
-def encoder(train_extra):
-    """Makes small encoders for a tokenizer."""
-    from models.network import Encoder, Shape
-
-    def made(tokenizer: Tokenizer) -> Encoder:
-        return Encoder(
-            Shape(
-                vocabulary=tokenizer.get_vocab_size(),
-                groups=(0,),
-                layers=1,
-                width=8,
-                heads=2,
-                max_tokens=16,
-                gram_buckets=32,
-                gram_width=4,
-                wide_buckets=32,
-            )
-        )
-
-    return made
 
 
 @pytest.fixture
 def tokenizer():
     """One that knows some characters and a word."""
     return tokens.build(["赌 堵 毒 猫 good 1"] * 5, 200)
+
+
+@pytest.fixture
+def encoder(train_extra, tokenizer):
+    """A small one that reads with the tokenizer."""
+    from models.network import Encoder, Shape
+
+    return Encoder(
+        Shape(
+            vocabulary=tokenizer.get_vocab_size(),
+            groups=(0,),
+            layers=1,
+            width=8,
+            heads=2,
+            max_tokens=16,
+            gram_buckets=32,
+            gram_width=4,
+            wide_buckets=32,
+        )
+    )
 
 
 def test_tokens_of_one_sound_have_one_number(train_extra, tokenizer):
@@ -52,28 +48,26 @@ def test_what_one_character_learns_its_homophones_learn(tokenizer, encoder):
 
     from models.sounds import shared_sounds
 
-    network = encoder(tokenizer)
     place = tokenizer.get_vocab()
-    before = network.token.weight.detach().clone()
-    names = set(network.state_dict())
-    with shared_sounds(network, tokenizer):
-        assert torch.equal(network.token.weight, before)
-        optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-        network.token(torch.tensor([place["赌"]])).sum().backward()
+    before = encoder.token.weight.detach().clone()
+    names = set(encoder.state_dict())
+    with shared_sounds(encoder, tokenizer):
+        assert torch.equal(encoder.token.weight, before)
+        optimiser = torch.optim.SGD(encoder.parameters(), lr=0.1)
+        encoder.token(torch.tensor([place["赌"]])).sum().backward()
         optimiser.step()
-    assert set(network.state_dict()) == names
-    moved = {token: float((before[at] - network.token.weight[at]).detach().mean()) for token, at in place.items()}
+    assert set(encoder.state_dict()) == names
+    moved = {token: float((before[at] - encoder.token.weight[at]).detach().mean()) for token, at in place.items()}
     assert moved["赌"] == pytest.approx(0.2, abs=1e-4)
     assert [moved["堵"], moved["毒"]] == pytest.approx([0.1, 0.1], abs=1e-4)
     assert moved["猫"] == moved["good"] == moved["[UNK]"] == 0.0
 
 
-def test_a_network_is_whole_again_after_a_failure(tokenizer, encoder):
+def test_an_encoder_is_whole_again_after_a_failure(tokenizer, encoder):
     """A fit that is broken off leaves no table of sounds behind."""
     from models.sounds import shared_sounds
 
-    network = encoder(tokenizer)
-    names = set(network.state_dict())
-    with pytest.raises(KeyboardInterrupt), shared_sounds(network, tokenizer):
+    names = set(encoder.state_dict())
+    with pytest.raises(KeyboardInterrupt), shared_sounds(encoder, tokenizer):
         raise KeyboardInterrupt
-    assert set(network.state_dict()) == names
+    assert set(encoder.state_dict()) == names

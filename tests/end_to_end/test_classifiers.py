@@ -162,7 +162,7 @@ def test_a_slow_server_is_decided_by_the_policy(own, classifier_server):
     classifier_server.behave("slow", seconds=20)
     began = time.monotonic()
     assert ask(gateway).choices[0].finish_reason == "content_filter"
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 15
     assert gateway.admin("/api/v1/violations")["items"][0]["degraded"]
 
 

@@ -3,7 +3,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -247,17 +246,12 @@ def test_a_missing_file_is_said(sluice, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_terms_are_imported_in_seconds(sluice, store, tmp_path):
-    """The import of a large lexicon, compiled for every worker, stays within its budget of 5 seconds.
-
-    Counted is the processor's time, for the machine may be busy with other tests; then twice of it may be taken.
-    """
+def test_a_hundred_thousand_terms_are_imported_and_compiled_once(sluice, store, tmp_path):
+    """A large lexicon is whole in the store and compiled for every worker; `make load` measures how long it takes."""
     digits = "零一二三四五六七八九"
     rows = ("".join(digits[int(d)] for d in f"{n:06d}") + ",A1.d,,,,,," for n in range(100_000))
     (tmp_path / "big.csv").write_text(TERMS.splitlines()[0] + "\n" + "\n".join(rows) + "\n")
-    started = time.process_time()
     sluice("lexicon", "import", tmp_path / "big.csv")
-    assert time.process_time() - started < 10
     assert store.terms.count() == 100_000
     assert len(list((tmp_path / "data" / "compiled").glob("*.compiled"))) == 1
 

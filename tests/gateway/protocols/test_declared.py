@@ -410,10 +410,10 @@ def test_totals_cost_linear_time():
     def seconds(events_):
         decoder = BROOK.open_stream(BROOK.read_request({}), {}, NDJSON)
         data = [line(text="文" * 400 + "字" * (number % 50)) for number in range(events_)]
-        began = time.perf_counter()
+        began = time.process_time()
         for one in data:
             decoder.feed(one)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     seconds(50)
     short = min(seconds(300) for _ in range(3))

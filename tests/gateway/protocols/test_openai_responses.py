@@ -3,7 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -349,9 +349,9 @@ def test_linear_time(played):
         stream = message(["好的，没问题"] * count)
         best = []
         for _ in range(3):
-            start = perf_counter()
+            start = process_time()
             played(ADAPTER, REQUEST, stream)
-            best.append(perf_counter() - start)
+            best.append(process_time() - start)
         return min(best)
 
     cost(50)

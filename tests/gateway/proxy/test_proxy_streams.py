@@ -4,7 +4,6 @@
 import asyncio
 import gzip
 import json
-import time
 
 import brotli
 import pytest
@@ -94,14 +93,12 @@ async def test_block_is_on_record_before_the_client_sees_it(plane, kit):
 async def test_first_token_is_not_delayed(plane, kit):
     """PEERS 4: every clean token is with the client before the upstream sends the next one."""
     step = asyncio.Event()
-    sent = []
 
     async def handler(peer, _request):
         await peer.start_stream()
         for text in ("一", "二", "三"):
-            sent.append(time.perf_counter())
             await peer.chunk(kit.frame(text))
-            await step.wait()
+            await asyncio.wait_for(step.wait(), 30)
             step.clear()
         await peer.chunk(kit.done)
         await peer.end_stream()
@@ -111,10 +108,9 @@ async def test_first_token_is_not_delayed(plane, kit):
     async with plane.client.stream("POST", "/v1/chat/completions", json=kit.chat(stream=True)) as answer:
         async for piece in answer.aiter_bytes():
             if piece != kit.done:
-                seen.append(time.perf_counter())
+                seen.append(piece)
                 step.set()
-    assert len(seen) == 3
-    assert max(there - here for here, there in zip(sent, seen, strict=True)) < 0.2
+    assert seen == [kit.frame(text) for text in ("一", "二", "三")]
 
 
 async def test_mask_in_a_stream(plane, kit):
@@ -326,16 +322,14 @@ def scored(policy=None):
 
 
 async def test_reading_goes_on_while_scores_are_awaited(kit):
-    """A slow classifier delays each clause by its own time, not the stream by the sum; order is kept."""
+    """A slow classifier delays no stream by the sum of its times: clauses that came meanwhile are asked at once."""
     scorer = Scores(0.05)
     async with kit.running(rules=scored(), scorer=scorer) as plane:
         texts = [f"第{number}句话，" for number in range(20)]
         streaming(plane, *map(kit.frame, texts), kit.done)
-        began = time.perf_counter()
         answer = await plane.chat("问", stream=True)
-        assert time.perf_counter() - began < 20 * 0.05
         assert answer.content == b"".join([*map(kit.frame, texts), kit.done])
-        assert len(scorer.asked) > 1
+        assert 1 < len(scorer.asked) < 10
 
 
 async def test_classifier_stops_a_stream(kit):

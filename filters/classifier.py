@@ -11,6 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 from math import isfinite
 
@@ -48,20 +49,52 @@ class Cutting:
         context: characters before a segment that go with it.
         ends: where a segment ends before it is full.
         least: characters of a segment that ends so.
+        latin: letters, digits and signs of the Latin script that count as one character of a segment.
+        latin_context: the same of its context.
     """
 
     chars: int = SEGMENT_CHARS
     context: int = CONTEXT_CHARS
     ends: re.Pattern[str] = CLAUSES
     least: int = 1
+    latin: int = 1
+    latin_context: int = 1
+
+    @property
+    def longest(self) -> int:
+        """Characters of a segment and its context at most."""
+        return self.chars * self.latin + self.context * self.latin_context
+
+    def reach(self, text: str, start: int, count: int) -> int:
+        """Where so many characters of a segment end that begins at ``start``."""
+        return _reach(text, start, count, self.latin)
+
+    def before(self, text: str, at: int) -> str:
+        """The context of a segment whose text begins at ``at``."""
+        around = text[max(0, at - self.context * self.latin_context) : at]
+        return around[len(around) - _reach(around[::-1], 0, self.context, self.latin_context) :]
 
 
-CUTTING = Cutting()
+def _reach(text: str, start: int, count: int, latin: int) -> int:
+    if latin == 1:
+        return min(len(text), start + count)
+    found = _run(count, latin).match(text, start)
+    return start if found is None else found.end()
+
+
+@cache
+def _run(count: int, latin: int) -> re.Pattern[str]:
+    """So many characters, or as many as there are; of Latin ones in a row up to ``latin`` are one."""
+    return re.compile(f"(?:[\0-\u024f]{{1,{latin}}}+|[^\0-\u024f]){{0,{count}}}+")
+
+
+CUTTING = Cutting(latin_context=3)
 """Answers, for the shipped classifier: what is not scored yet is held back, so the pieces are short."""
 
-PROMPT_CUTTING = Cutting(96, 24, SENTENCES, 48)
+PROMPT_CUTTING = Cutting(96, 24, SENTENCES, 48, latin=3, latin_context=3)
 """Prompts, for the same: nothing of them leaves before all is scored, so it reads them in pieces that say more. Harm
-that is spread over clauses is found more surely so, and a text takes fewer questions."""
+that is spread over clauses is found more surely so, and a text takes fewer questions. A word of English takes more
+characters than one of Chinese to say as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +121,20 @@ class Segment:
 class Segmenter:
     """Cuts text that arrives in chunks. Keeps the segment being gathered, its context and what is not cut yet."""
 
-    __slots__ = ("_base", "_buffer", "_chars", "_context", "_ends", "_finished", "_looked", "_skipped", "start")
+    __slots__ = ("_base", "_buffer", "_cutting", "_finished", "_longest", "_looked", "start")
 
     def __init__(self, cutting: Cutting = CUTTING) -> None:
-        self._chars = cutting.chars
-        self._context = cutting.context
-        self._ends = cutting.ends
-        self._skipped = cutting.least - 1  # where no end is looked for
+        self._cutting = cutting
+        self._longest = cutting.chars * cutting.latin
         self.start = 0
         self._base = 0  # offset in the text of the buffer's first character
         self._buffer = ""
-        self._looked = self._skipped  # characters of the current segment known to hold no end
+        self._looked = 0  # characters of the current segment known to hold no end
         self._finished = False
 
     def feed(self, chunk: str) -> None:
         """Take the next characters; ``cut`` gives what they complete."""
-        spare = self.start - self._base - self._context
+        spare = self.start - self._base - self._cutting.context * self._cutting.latin_context
         if spare > 0:
             self._buffer = self._buffer[spare:]
             self._base += spare
@@ -116,10 +147,14 @@ class Segmenter:
     def cut(self) -> Segment | None:
         """Give the next complete segment, or ``None`` while more text is needed."""
         begin = self.start - self._base
-        limit = min(len(self._buffer), begin + self._chars)
-        hit = self._ends.search(self._buffer, begin + self._looked, limit)
-        if hit is None and limit - begin < self._chars and not (self._finished and limit > begin):
-            self._looked = max(limit - begin, self._skipped)
+        cutting = self._cutting
+        limit = cutting.reach(self._buffer, begin, cutting.chars)
+        skipped = cutting.reach(self._buffer, begin, cutting.least - 1)
+        hit = cutting.ends.search(self._buffer, max(begin + self._looked, skipped), limit)
+        # At the end of what came, up to three Latin characters may still become the segment's last one.
+        full = limit - begin == self._longest or limit < len(self._buffer) or (self._finished and limit > begin)
+        if hit is None and not full:
+            self._looked = limit - begin
             return None
         return self._take(begin, limit if hit is None else hit.end())
 
@@ -128,16 +163,15 @@ class Segmenter:
         text = raw.strip()
         at = begin + len(raw) - len(raw.lstrip()) if text else begin
         span = Span(self._base + at, self._base + at + len(text))
-        context = self._buffer[max(0, at - self._context) : at]
-        segment = Segment(self._base + begin, self._base + end, span, text, context)
+        segment = Segment(self._base + begin, self._base + end, span, text, self._cutting.before(self._buffer, at))
         self.start = segment.end
-        self._looked = self._skipped
+        self._looked = 0
         return segment
 
     def gathered(self) -> Span:
         """Tell where the current segment's content begins and how far it reaches so far, blanks left out."""
         begin = self.start - self._base
-        raw = self._buffer[begin : begin + self._chars]
+        raw = self._buffer[begin : self._cutting.reach(self._buffer, begin, self._cutting.chars)]
         at = self.start + len(raw) - len(raw.lstrip())
         return Span(at, at + len(raw.strip()))
 

@@ -69,6 +69,7 @@ class Usual(NamedTuple):
     segment: int
     context: int
     least: int = 1
+    latin_context: int = 1
 
 
 class _Cutting(Frozen):
@@ -83,7 +84,7 @@ class _Cutting(Frozen):
     least: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     """Characters that a segment has at least where a clause or sentence ends it."""
     context: Annotated[int, Field(strict=True, ge=0, le=8000)] | None = None
-    """Characters before a segment that the classifier reads with it."""
+    """Characters before a segment that the classifier reads with it; of the shipped one's, three Latin ones are one."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -107,6 +108,7 @@ class _Cutting(Frozen):
             usual.context if self.context is None else self.context,
             _ENDS[self.cut or usual.cut],
             min(self.least or usual.least, segment),
+            latin_context=usual.latin_context if self.context is None else 1,
         )
 
 
@@ -124,7 +126,7 @@ class _Member(_Cutting):
 class OnnxClassifier(_Member):
     """A model in Sluice's own format."""
 
-    usual: ClassVar[Usual] = Usual("clause", 24, 64)
+    usual: ClassVar[Usual] = Usual("clause", 24, 64, latin_context=3)
 
     kind: Literal["onnx"] = "onnx"
     """Sluice's own format."""

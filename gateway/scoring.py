@@ -99,7 +99,7 @@ class Scoring:
     def _opened(self, ruleset: Ruleset, classifier: Classifier | None) -> Inference:
         calling = classifier.calling if isinstance(classifier, Served) else Calling()
         rule = ruleset.policy.classifier
-        longest = max(cutting.chars + cutting.context for cutting in map(ruleset.cutting, Direction))
+        longest = max(cutting.longest for cutting in map(ruleset.cutting, Direction))
         chars = 1 if rule is None else longest + calling.prompts * PROMPT_CHARS
         return Inference(
             classifier,

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from models.augment import practice
 from models.dataset import Row
 from models.labels import CONTEMPT, groups, narrow
-from models.segments import ANSWERS, bounds
+from models.segments import PROMPTS, bounds, context_before, reach
 from models.tokenizer import UNK, Pair, pair, read, stack
 from models.types import Segment
 
@@ -61,12 +61,12 @@ def view(row: Row, whole_share: float, max_chars: int, rng: random.Random) -> tu
     """
     text = row.text
     if rng.random() < whole_share:
-        start = rng.randrange(max(1, len(text) - max_chars + 1))
-        segment = Segment(text[start : start + max_chars])
+        start = rng.randrange(max(1, len(text) - reach(text, 0, max_chars, PROMPTS.latin) + 1))
+        segment = Segment(text[start : reach(text, start, max_chars, PROMPTS.latin)])
     else:
         segments = bounds(text)
         (start, end) = rng.choices(segments, [end if row.unsafe else 1 for _, end in segments])[0]
-        segment = Segment(text[start:end], text[max(0, start - ANSWERS.context) : start])
+        segment = Segment(text[start:end], context_before(text, start))
     return segment, (len(segment.text) + len(segment.context)) / len(text)
 
 
@@ -74,7 +74,8 @@ def behind_another(segment: Segment, rows: Sequence[Row], rng: random.Random) ->
     """Now and then put a text without context behind the end of another row's text."""
     if segment.context or rng.random() >= _FOREIGN_CONTEXT:
         return segment
-    return Segment(segment.text, rng.choice(rows).text[-ANSWERS.context :])
+    other = rng.choice(rows).text
+    return Segment(segment.text, context_before(other, len(other)))
 
 
 class Epoch:

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from filters.classifier import (
     CLAUSE_ENDS,
     CONTEXT_CHARS,
+    CUTTING,
+    PROMPT_CUTTING,
     SEGMENT_CHARS,
     ClassifierFilter,
     InvalidScoresError,
@@ -17,9 +19,9 @@ from filters.types import Match, ScoreNeeded, Source, Span
 GAMBLING, SPAM = "A1.h.gambling", "X.spam"
 
 
-def cut(*chunks):
+def cut(*chunks, cutting=CUTTING):
     """Cut chunks into segments."""
-    segmenter = Segmenter()
+    segmenter = Segmenter(cutting)
     found = []
     for chunk in chunks:
         segmenter.feed(chunk)
@@ -64,6 +66,21 @@ def test_context_is_the_text_directly_before():
     assert last.context == ("一二三四五六七八九十，" * 10)[-CONTEXT_CHARS:]
 
 
+def test_three_latin_characters_count_as_one_of_a_context():
+    """A word of English takes more characters to say as much, so more of them are read."""
+    assert cut("one two three, " * 20 + "end")[-1].context == ("one two three, " * 20)[-3 * CONTEXT_CHARS :]
+    assert cut("一二三四，" * 40 + "one, two, 末")[-1].context == ("一二三四，" * 40)[-60:] + "one, two, "
+
+
+def test_prompts_are_cut_into_sentences():
+    """Of 48 to 96 characters; three Latin ones count as one."""
+    chinese = [segment.text for segment in cut("一二三四五六七八九。" * 20, cutting=PROMPT_CUTTING)]
+    assert [len(text) for text in chinese] == [50, 50, 50, 50]
+    english = [segment.text for segment in cut("one two three four. " * 30, cutting=PROMPT_CUTTING)]
+    assert [len(text) for text in english] == [159, 159, 159, 119]
+    assert [len(text) for text in (one.text for one in cut("a" * 400, cutting=PROMPT_CUTTING))] == [288, 112]
+
+
 @pytest.mark.parametrize(
     ("text", "scored"),
     [
@@ -97,7 +114,8 @@ def test_segments_are_a_function_of_the_text(text, cuts):
     assert [text[segment.start : segment.end] for segment in segments] == re.findall(rule, text)
     for segment in segments:
         assert segment.text == text[segment.span.start : segment.span.end] == text[segment.start : segment.end].strip()
-        assert segment.context == text[max(0, segment.span.start - CONTEXT_CHARS) : segment.span.start]
+        assert text[: segment.span.start].endswith(segment.context)
+        assert segment.span.start <= CONTEXT_CHARS or len(segment.context) >= CONTEXT_CHARS
 
 
 def test_memory_is_bounded():
@@ -107,7 +125,7 @@ def test_memory_is_bounded():
         segmenter.feed("今天天气")
         while segmenter.cut():
             pass
-    assert len(segmenter._buffer) <= CONTEXT_CHARS + SEGMENT_CHARS + 8
+    assert len(segmenter._buffer) <= 3 * CONTEXT_CHARS + SEGMENT_CHARS + 8
 
 
 def test_watermark_follows_the_answers_in_order():

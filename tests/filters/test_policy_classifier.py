@@ -128,8 +128,22 @@ cuttings = st.builds(
     context=st.integers(0, 30),
     ends=st.sampled_from([CUTTING.ends, SENTENCES]),
     least=st.integers(1, 8),
+    latin=st.integers(1, 4),
+    latin_context=st.integers(1, 4),
 )
-texts = st.text("一二 a，。!\n", max_size=120)
+texts = st.text("一二 aé1，。!\n", max_size=120)
+
+
+def counted(text, latin):
+    """Where each character of a text ends, of which so many Latin ones in a row are one."""
+    ends, row = [0], 0
+    for at, char in enumerate(text, start=1):
+        row = row + 1 if char in " aé1!\n" else 0
+        if row % latin != 1 % latin and row > 1:
+            ends[-1] = at
+        else:
+            ends.append(at)
+    return ends
 
 
 def segments(cutting, text, cuts):
@@ -155,11 +169,15 @@ def test_segments_are_a_function_of_the_text(cutting, text, cuts):
     assert sum(segment.end - segment.start for segment in found) == len(text)
     for segment in found:
         raw = text[segment.start : segment.end]
-        assert len(raw) <= cutting.chars
+        ends = counted(text[segment.start :], cutting.latin)
+        most, least = ends[: cutting.chars + 1][-1], ends[: cutting.least][-1]
+        assert len(raw) <= most
         if segment is not found[-1]:
-            assert len(raw) == cutting.chars or (cutting.ends.fullmatch(raw[-1]) and len(raw) >= cutting.least)
-        assert not cutting.ends.search(raw[cutting.least - 1 : -1])
-        assert segment.context == text[max(0, segment.span.start - cutting.context) : segment.span.start]
+            assert len(raw) == most or (cutting.ends.fullmatch(raw[-1]) and len(raw) > least)
+        assert not cutting.ends.search(raw[least:-1])
+        before = text[: segment.span.start]
+        reach = counted(before[::-1], cutting.latin_context)[: cutting.context + 1][-1]
+        assert segment.context == before[len(before) - reach :]
 
 
 @given(texts, st.lists(st.integers(0, 200), max_size=8))

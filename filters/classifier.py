@@ -21,7 +21,8 @@ SEGMENT_CHARS = 24
 """A segment ends after this many characters where no clause ends before: it bounds how long clean text is held."""
 
 CONTEXT_CHARS = 64
-"""Characters directly before a segment that are given to the model to read, not to judge."""
+"""Characters directly before a segment that are given to the model to read, not to judge; of the shipped one's, three
+Latin ones are one."""
 
 CLAUSE_ENDS = "，。！？；：、,.!?;:\n…"
 """A segment ends after each of these."""
@@ -33,6 +34,8 @@ CLAUSES = re.compile(f"[{re.escape(CLAUSE_ENDS)}]")
 SENTENCES = re.compile("[。！？.!?\n…]")
 LENGTHS = re.compile("(?!)")
 """Where segments end before they are full: after a clause, after a sentence, nowhere."""
+_LATIN = "\0-\u024f\u1e00-\u1eff\u2010-\u2027"
+"""Latin letters with their blanks, digits and signs, typographic quotes and dashes among them."""
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 
 
@@ -49,8 +52,8 @@ class Cutting:
         context: characters before a segment that go with it.
         ends: where a segment ends before it is full.
         least: characters of a segment that ends so.
-        latin: letters, digits and signs of the Latin script that count as one character of a segment.
-        latin_context: the same of its context.
+        latin: how many Latin characters in a row (letters, digits, signs, blanks) count as one of a segment.
+        latin_context: the same for its context.
     """
 
     chars: int = SEGMENT_CHARS
@@ -62,11 +65,11 @@ class Cutting:
 
     @property
     def longest(self) -> int:
-        """Characters of a segment and its context at most."""
+        """Characters of a segment and its context at most, each counted."""
         return self.chars * self.latin + self.context * self.latin_context
 
     def reach(self, text: str, start: int, count: int) -> int:
-        """Where so many characters of a segment end that begins at ``start``."""
+        """Where so many characters end of a segment that begins at ``start``, Latin ones counted together."""
         return _reach(text, start, count, self.latin)
 
     def before(self, text: str, at: int) -> str:
@@ -85,7 +88,7 @@ def _reach(text: str, start: int, count: int, latin: int) -> int:
 @cache
 def _run(count: int, latin: int) -> re.Pattern[str]:
     """So many characters, or as many as there are; of Latin ones in a row up to ``latin`` are one."""
-    return re.compile(f"(?:[\0-\u024f]{{1,{latin}}}+|[^\0-\u024f]){{0,{count}}}+")
+    return re.compile(f"(?:[{_LATIN}]{{1,{latin}}}+|[^{_LATIN}]){{0,{count}}}+")
 
 
 CUTTING = Cutting(latin_context=3)
@@ -151,7 +154,7 @@ class Segmenter:
         limit = cutting.reach(self._buffer, begin, cutting.chars)
         skipped = cutting.reach(self._buffer, begin, cutting.least - 1)
         hit = cutting.ends.search(self._buffer, max(begin + self._looked, skipped), limit)
-        # At the end of what came, up to three Latin characters may still become the segment's last one.
+        # A last character at the end of what came may be Latin, and take in what follows.
         full = limit - begin == self._longest or limit < len(self._buffer) or (self._finished and limit > begin)
         if hit is None and not full:
             self._looked = limit - begin

@@ -84,7 +84,7 @@ class _Cutting(Frozen):
     least: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     """Characters that a segment has at least where a clause or sentence ends it."""
     context: Annotated[int, Field(strict=True, ge=0, le=8000)] | None = None
-    """Characters before a segment that the classifier reads with it; of the shipped one's, three Latin ones are one."""
+    """Characters before a segment that the classifier reads with it."""
 
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
@@ -108,8 +108,13 @@ class _Cutting(Frozen):
             usual.context if self.context is None else self.context,
             _ENDS[self.cut or usual.cut],
             min(self.least or usual.least, segment),
-            latin_context=usual.latin_context if self.context is None else 1,
+            latin_context=1 if self._said else usual.latin_context,
         )
+
+    @property
+    def _said(self) -> bool:
+        """Whether the policy says anything of it."""
+        return any(value is not None for value in (self.cut, self.segment, self.least, self.context))
 
 
 class _Member(_Cutting):
@@ -135,8 +140,7 @@ class OnnxClassifier(_Member):
 
     def cutting_of(self, direction: Direction) -> Cutting:
         """As the policy says; else prompts in larger pieces, which nobody waits for."""
-        said = any(value is not None for value in (self.cut, self.segment, self.least, self.context))
-        return self.cutting if said or direction is Direction.OUTPUT else PROMPT_CUTTING
+        return self.cutting if self._said or direction is Direction.OUTPUT else PROMPT_CUTTING
 
 
 class TransformersClassifier(_Member):

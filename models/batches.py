@@ -61,7 +61,7 @@ def view(row: Row, whole_share: float, max_chars: int, rng: random.Random) -> tu
     """
     text = row.text
     if rng.random() < whole_share:
-        start = rng.randrange(max(1, len(text) - reach(text, 0, max_chars, PROMPTS.latin) + 1))
+        start = rng.randrange(len(text) - reach(text[::-1], 0, max_chars, PROMPTS.latin) + 1)
         segment = Segment(text[start : reach(text, start, max_chars, PROMPTS.latin)])
     else:
         segments = bounds(text)

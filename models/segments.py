@@ -13,6 +13,8 @@ from functools import cache
 
 from models.types import Segment
 
+_LATIN = "\0-\u024f\u1e00-\u1eff\u2010-\u2027"
+
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
@@ -23,8 +25,8 @@ class Cutting:
         context: characters before a segment that go with it.
         ends: after which a segment ends before it is full.
         least: characters of a segment that ends so.
-        latin: letters, digits and signs of the Latin script that count as one character of a segment.
-        latin_context: the same of its context.
+        latin: how many Latin characters in a row (letters, digits, signs, blanks) count as one of a segment.
+        latin_context: the same for its context.
     """
 
     chars: int
@@ -54,7 +56,7 @@ def bounds(text: str, cutting: Cutting = ANSWERS) -> list[tuple[int, int]]:
 
 
 def reach(text: str, start: int, count: int, latin: int) -> int:
-    """Where so many characters from ``start`` end; ``latin`` ones in a row count as one."""
+    """Where so many characters from ``start`` end, of which ``latin`` Latin ones in a row count as one."""
     if latin == 1:
         return min(len(text), start + count)
     found = _run(count, latin).match(text, start)
@@ -63,7 +65,7 @@ def reach(text: str, start: int, count: int, latin: int) -> int:
 
 @cache
 def _run(count: int, latin: int) -> re.Pattern[str]:
-    return re.compile(f"(?:[\0-\u024f]{{1,{latin}}}+|[^\0-\u024f]){{0,{count}}}+")
+    return re.compile(f"(?:[{_LATIN}]{{1,{latin}}}+|[^{_LATIN}]){{0,{count}}}+")
 
 
 def context_before(text: str, at: int, cutting: Cutting = ANSWERS) -> str:

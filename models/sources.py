@@ -46,8 +46,8 @@ _KNOWN: Mapping[str, tuple[str, str, str]] = {
 
 INTENDED_USE = (
     "Second opinion beside Sluice's lexicon on prompts, answers and chat, Chinese first and English second, answers "
-    "scored in segments of at most 24 characters with up to 64 characters of context, prompts in sentences of at most "
-    "96. Not for deciding about people on its own."
+    "scored in segments of at most 24 characters with up to 64 characters of context (192 Latin ones), prompts in "
+    "sentences of at most 96 (288). Not for deciding about people on its own."
 )
 
 WEAKNESSES = tuple(
@@ -67,7 +67,7 @@ other disguises do.
 Which category a hit is given is less sure than that there is one, and several may be given at once.
 What stands before a segment counts as evidence: an innocent sentence after a harmful one scores higher than alone.
 Fragments and code words that show nothing by themselves are missed, or called something else.
-A fault that only shows over more than 64 characters is not seen when the text is scored in segments.
+A fault that only shows over more than 64 characters (192 Latin ones) is not seen when the text is scored in segments.
 """.splitlines()
 )
 

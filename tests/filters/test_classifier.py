@@ -79,6 +79,19 @@ def test_prompts_are_cut_into_sentences():
     english = [segment.text for segment in cut("one two three four. " * 30, cutting=PROMPT_CUTTING)]
     assert [len(text) for text in english] == [159, 159, 159, 119]
     assert [len(text) for text in (one.text for one in cut("a" * 400, cutting=PROMPT_CUTTING))] == [288, 112]
+    assert [len(text) for text in (one.text for one in cut("ế" * 300, cutting=PROMPT_CUTTING))] == [288, 12]
+    assert [len(text) for text in (one.text for one in cut("\u0250" * 100, cutting=PROMPT_CUTTING))] == [96, 4]
+
+
+def test_the_last_character_may_take_in_what_follows():
+    """It is not cut before that is known, and no later."""
+    assert [one.text for one in cut("一" * 95 + "a", "b", "c", "d", cutting=PROMPT_CUTTING)] == ["一" * 95 + "abc", "d"]
+    for cutting, full in ((CUTTING, "a" * 24), (CUTTING, "一" * 24), (PROMPT_CUTTING, "a" * 288)):
+        segmenter = Segmenter(cutting)
+        segmenter.feed(full[:-1])
+        assert segmenter.cut() is None
+        segmenter.feed(full[-1])
+        assert segmenter.cut().text == full
 
 
 @pytest.mark.parametrize(
@@ -115,17 +128,19 @@ def test_segments_are_a_function_of_the_text(text, cuts):
     for segment in segments:
         assert segment.text == text[segment.span.start : segment.span.end] == text[segment.start : segment.end].strip()
         assert text[: segment.span.start].endswith(segment.context)
-        assert segment.span.start <= CONTEXT_CHARS or len(segment.context) >= CONTEXT_CHARS
+        assert len(segment.context) >= min(segment.span.start, CONTEXT_CHARS)
 
 
-def test_memory_is_bounded():
+@pytest.mark.parametrize("text", ["今天天气", "abcd"])
+@pytest.mark.parametrize("cutting", [CUTTING, PROMPT_CUTTING], ids=["answers", "prompts"])
+def test_memory_is_bounded(cutting, text):
     """A long stream keeps the segment being gathered and its context, not the text."""
-    segmenter = Segmenter()
+    segmenter = Segmenter(cutting)
     for _ in range(10_000):
-        segmenter.feed("今天天气")
+        segmenter.feed(text)
         while segmenter.cut():
             pass
-    assert len(segmenter._buffer) <= 3 * CONTEXT_CHARS + SEGMENT_CHARS + 8
+    assert len(segmenter._buffer) <= cutting.longest + 8
 
 
 def test_watermark_follows_the_answers_in_order():

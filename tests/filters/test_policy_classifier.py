@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.classifier import CUTTING, PROMPT_CUTTING, SENTENCES, ClassifierFilter, Cutting, Segmenter
+from filters.classifier import (
+    CLAUSES,
+    CUTTING,
+    LENGTHS,
+    PROMPT_CUTTING,
+    SENTENCES,
+    ClassifierFilter,
+    Cutting,
+    Segmenter,
+)
 from filters.lexicon import Lexicon
 from filters.policy import Policy, PolicyError
 from filters.ruleset import Ruleset, cutting_of
@@ -35,8 +44,10 @@ def test_prompts_are_cut_into_larger_pieces():
     shipped = {way: cutting_of(Policy(), way) for way in Direction}
     assert shipped == {Direction.INPUT: PROMPT_CUTTING, Direction.OUTPUT: CUTTING}
     assert {way: rule("{kind: onnx}").cutting_of(way) for way in Direction} == shipped
-    for said in ("{kind: onnx, context: 0}", "{kind: transformers, model: ./m, labels: {a: X.spam}}"):
+    other = "{kind: transformers, model: ./m, labels: {a: X.spam}}"
+    for said in ("{kind: onnx, context: 0}", "{kind: onnx, segment: 24}", other):
         assert rule(said).cutting_of(Direction.INPUT) == rule(said).cutting_of(Direction.OUTPUT) == rule(said).cutting
+        assert (rule(said).cutting.latin, rule(said).cutting.latin_context) == (1, 1)
 
 
 TEI = "kind: http|api: tei|url: 'http://x'|labels: {a: X.spam}"
@@ -126,19 +137,20 @@ cuttings = st.builds(
     Cutting,
     chars=st.integers(8, 40),
     context=st.integers(0, 30),
-    ends=st.sampled_from([CUTTING.ends, SENTENCES]),
+    ends=st.sampled_from([CLAUSES, SENTENCES, LENGTHS]),
     least=st.integers(1, 8),
     latin=st.integers(1, 4),
     latin_context=st.integers(1, 4),
 )
-texts = st.text("一二 aé1，。!\n", max_size=120)
+runs = st.sampled_from(["一二三四", "abcde", "é1 ", "a", "一", "。", "，", "!", "\n", "’", "二二"])
+texts = st.integers(0, 30).flatmap(lambda count: st.lists(runs, min_size=count, max_size=count)).map("".join)
 
 
 def counted(text, latin):
     """Where each character of a text ends, of which so many Latin ones in a row are one."""
     ends, row = [0], 0
     for at, char in enumerate(text, start=1):
-        row = row + 1 if char in " aé1!\n" else 0
+        row = row + 1 if char in " abcdeé1!\n’" else 0
         if row % latin != 1 % latin and row > 1:
             ends[-1] = at
         else:
@@ -164,7 +176,7 @@ def segments(cutting, text, cuts):
 def test_segments_are_a_function_of_the_text(cutting, text, cuts):
     """However a text is cut into chunks: the same segments, which cover it and keep to their bounds."""
     found = segments(cutting, text, cuts)
-    assert found == segments(cutting, text, [])
+    assert found == segments(cutting, text, []) == segments(cutting, text, range(len(text)))
     assert [segment.start for segment in found] == [0, *(segment.end for segment in found)][: len(found)]
     assert sum(segment.end - segment.start for segment in found) == len(text)
     for segment in found:

@@ -27,6 +27,8 @@ from models.written import read_written
         ("123 !?", "", False),
         ("123", "call me at ", True),
         ("", "", False),
+        ("教你怎么在家里制造炸弹", "We have been looking at the report for several days. " * 4, False),
+        ("ok", "很久以前，" * 20 + "and then the committee said that it would like to hear what people think", True),
     ],
 )
 def test_script(text, context, expected):

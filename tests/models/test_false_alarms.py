@@ -23,6 +23,12 @@ def test_each_kind_of_innocent_row_has_its_limit():
     assert (remarks.rows.tolist(), remarks.share) == ([*[False] * 4, *[True] * 30], 0.3)
 
 
+def test_private_messages_that_are_no_spam_decide_nothing():
+    """Nobody asked whether there is anything else wrong with them."""
+    (only,) = limits([_row("plexpt@1"), _row("sms_spam_uci@1")], TrainingConfig())
+    assert only.rows.tolist() == [True, False]
+
+
 def test_a_few_remarks_decide_nothing():
     """Where a share of them would be less than a handful of doubtful labels, they are not limited."""
     (only,) = limits([_row("plexpt@1"), *[_row("cold@1")] * 29], TrainingConfig())

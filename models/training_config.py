@@ -48,14 +48,14 @@ class TrainingConfig:
     layers: int = 3
     width: int = 192
     heads: int = 4
-    vocabulary: int = 9000
+    vocabulary: int = 12_000
     gram_buckets: int = 65_536
     gram_width: int = 48
     wide_buckets: int = 1 << 19
     max_tokens: int = 128
     pretrain_passes: int = 3
     members: int = 2
-    epochs: int = 4
+    epochs: int = 5
     batch: int = 64
     learning_rate: float = 6e-4
     weight_decay: float = 0.02

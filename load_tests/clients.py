@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ from processes import RIG_CORE, Server, cpu_ns
 from texts import QUESTION, request_body
 
 PATH = "/v1/chat/completions"
+_COUNTED = 0.9  # of a stream's frames at least: a mark that two reads tear apart is not counted
 WRK = """
 local bad = 0
 wrk.method = "POST"
@@ -75,15 +77,23 @@ def wrk(server: Server, work: Path, connections: int, seconds: float, *bodies: b
     return Load(count, rate, seen["p50"], seen["p99"], spent / 1000 / count, int(seen["bad"]))
 
 
-def latencies(server: Server, count: int, *, vary: bool = False) -> list[float]:
-    """Milliseconds of ``count`` requests, one after the other on one kept connection.
+@dataclass(frozen=True)
+class Latencies:
+    """Milliseconds of requests, the first tenth left out, and how many of all were refused."""
+
+    ms: list[float]
+    refused: int
+
+
+def latencies(server: Server, count: int, *, vary: bool = False) -> Latencies:
+    """Send ``count`` requests, one after the other on one kept connection.
 
     ``vary`` writes each question anew, so that no cache of scores answers in the classifier's place.
     """
     address = urllib.parse.urlsplit(server.url)
     head = f"POST {PATH} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
     head += "authorization: Bearer bench\r\ncontent-length: "
-    taken = []
+    taken, refusals = [], 0
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for number in range(count):
@@ -96,7 +106,14 @@ def latencies(server: Server, count: int, *, vary: bool = False) -> list[float]:
             while b"\r\n\r\n" not in answer or len(answer) < length_of(answer):
                 answer += connection.recv(65536)
             taken.append((time.perf_counter() - begin) * 1000)
-    return taken[count // 10 :]
+            refusals += refused(answer)
+    return Latencies(taken[count // 10 :], refusals)
+
+
+def refused(answer: bytes) -> bool:
+    """Whether the head of an answer says that a gateway stopped the request; what is no gateway says nothing."""
+    decision = re.search(rb"^x-sluice-decision: *(\w+)", answer.partition(b"\r\n\r\n")[0], re.MULTILINE)
+    return decision is not None and decision[1] != b"allow"
 
 
 def length_of(answer: bytes) -> int:
@@ -117,6 +134,7 @@ class StreamReader(asyncio.Protocol):
         self.rest = b""
         self.events = 0
         self.whole = False
+        self.refused: bool | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,6 +144,8 @@ class StreamReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count, and read the stamps where they are wanted."""
+        if self.refused is None:
+            self.refused = refused(data)
         self.events += data.count(self.mark)
         if self.stamps:
             self.read_stamps(data)
@@ -186,14 +206,19 @@ async def read_stream(server: Server, options: str, *, stamps: bool, api: Api | 
 async def run_streams(
     server: Server, at_once: int, rounds: int, options: str, *, stamps: bool = False, api: Api | None = None
 ) -> Streams:
-    """``rounds`` times ``at_once`` streams; a stream counts as lost where its end never came."""
+    """``rounds`` times ``at_once`` streams.
+
+    A stream counts as lost where its end never came, and where it was refused or cut short: a refusal ends well, too,
+    and costs something else than what is to be measured.
+    """
     before, begin = cpu_ns(server.pids), time.monotonic()
     readers: list[StreamReader] = []
     for _ in range(rounds):
         readers += await asyncio.gather(*(read_stream(server, options, stamps=stamps, api=api) for _ in range(at_once)))
     spent = cpu_ns(server.pids) - before
     chunks = sum(reader.events for reader in readers)
-    lost = sum(not reader.whole for reader in readers)
+    wanted = int(re.search(r"chunks=(\d+)", options)[1]) * _COUNTED  # type: ignore[index]  # every scenario says how many
+    lost = sum(not reader.whole or bool(reader.refused) or reader.events < wanted for reader in readers)
     seen = [reader.seen for reader in readers]
     return Streams(len(readers), lost, chunks, spent / 1000 / max(1, chunks), seen, time.monotonic() - begin)
 

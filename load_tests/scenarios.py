@@ -58,9 +58,12 @@ def latency_added(rig: Rig, server: Server, name: str) -> None:
     """Interleaved rounds against the upstream directly, so that a busy machine disturbs both alike."""
     direct: list[float] = []
     through: list[float] = []
+    refused = 0
     for _ in range(5):
-        direct += clients.latencies(rig.upstream, 400)
-        through += clients.latencies(server, 400)
+        direct += clients.latencies(rig.upstream, 400).ms
+        run = clients.latencies(server, 400)
+        through, refused = through + run.ms, refused + run.refused
+    rig.rows[f"{name}_refused"] = float(refused)
     for share, label in ((0.5, "p50"), (0.99, "p99")):
         rig.rows[f"{name}_added_{label}"] = clients.percentile(through, share) - clients.percentile(direct, share)
 
@@ -135,11 +138,12 @@ def measure_classifier(rig: Rig, folder: Path) -> None:
     body = request_body(stream=False)
     with processes.sluice(folder, rig.upstream) as server:
         rig.rows["start_ready"] = server.started_in
-        clients.latencies(server, 100)
+        known = clients.latencies(server, 100)
         inferred, spent = inference_cpu_seconds(server), processes.cpu_ns(server.pids)
         taken = clients.latencies(server, 500, vary=True)
         inferred, spent = inference_cpu_seconds(server) - inferred, processes.cpu_ns(server.pids) - spent
-        rig.rows["classifier_p50"] = clients.percentile(taken, 0.5)
+        rig.rows["classifier_p50"] = clients.percentile(taken.ms, 0.5)
+        rig.rows["classifier_refused"] = float(known.refused + taken.refused)
         rig.rows["classifier_inference_cpu"] = inferred / 500 * 1e6
         rig.rows["classifier_rest_cpu"] = spent / 1000 / 500 - rig.rows["classifier_inference_cpu"]
         run = clients.wrk(server, rig.work, 32, rig.seconds, body)
@@ -217,7 +221,9 @@ def measure_all(rig: Rig) -> None:
     rows["nonstream_cpu_ratio_nginx"] = rows["on_cpu"] / rows["nginx_cpu"]
     rows["nonstream_cpu_ratio_off"] = rows["on_cpu"] / rows["off_cpu"]
     rows["nonstream_added_p50"], rows["nonstream_added_p99"] = rows["on_added_p50"], rows["on_added_p99"]
-    rows["sse_cpu_chunk"], rows["sse_200_lost"] = rows["on_sse_cpu_chunk"], rows["on_sse_200_lost"]
+    rows["sse_cpu_chunk"] = rows["on_sse_cpu_chunk"]
+    rows["sse_200_lost"] = rows["on_sse_200_lost"] + rows["classifier_sse_200_lost"]
+    rows["refused"] = rows["on_refused"] + rows["classifier_refused"]
     rows["sse_cpu_ratio_nginx"] = rows["on_sse_cpu_chunk"] / rows["nginx_sse_cpu_chunk"]
     rows["sse_first_token"] = rows["on_first_token"]
     rows["api_lost"] = sum(rows[f"api_{name}_lost"] for name in APIS)

@@ -1,5 +1,6 @@
 """The load test's own arithmetic: a rig that measures wrongly is worse than none."""
 
+import asyncio
 import re
 import sys
 import tomllib
@@ -26,6 +27,45 @@ def test_held_back_counts_the_frames_sent_before_a_delivery(rig):
     clients = rig("clients")
     sent_and_seen = [(0.0, 0.001), (0.1, 0.301), (0.2, 0.301), (0.3, 0.301)]
     assert clients.held_back(sent_and_seen, 0.0005) == [0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("head", "refused"),
+    [
+        (b"HTTP/1.1 200 OK\r\nx-sluice-decision: allow\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nx-sluice-decision: block", False),
+        (b"HTTP/1.1 200 OK\r\nserver: x\r\nx-sluice-decision: block\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nx-sluice-decision:mask\r\n\r\n", True),
+    ],
+)
+def test_a_refusal_is_told_by_its_head(rig, head, refused):
+    """Nothing that a refusal costs is taken for what a clean request costs."""
+    assert rig("clients").refused(head) is refused
+
+
+@pytest.mark.parametrize(
+    ("decision", "frames", "end", "lost"),
+    [("allow", 20, "[DONE]", 0), ("block", 20, "[DONE]", 1), ("allow", 3, "[DONE]", 1), ("allow", 20, "", 1)],
+)
+def test_a_stream_that_is_refused_or_cut_short_is_lost(rig, decision, frames, end, lost):
+    """A refusal ends as well as a whole answer does, so the end alone says too little."""
+    clients, processes = rig("clients"), rig("processes")
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nx-sluice-decision: {decision}\r\nconnection: close\r\n\r\n"
+        writer.write((head + 'data: {"a": 1}\n\n' * frames + f"data: {end}\n\n").encode())
+        await writer.drain()
+        writer.close()
+
+    async def run():
+        listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        server = processes.Server(f"http://127.0.0.1:{port}", [])
+        async with listening:
+            return await clients.run_streams(server, 1, 1, "chunks=20;tick=1")
+
+    assert asyncio.run(run()).lost == lost
 
 
 def test_a_missed_budget_is_a_failure(rig):

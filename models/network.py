@@ -29,6 +29,9 @@ class Shape:
         groups: for each label, the group that it belongs to, counted from 0.
         gram_buckets: how many hashes of token pairs, and of triples, the encoder tells apart.
         wide_buckets: the same for the linear part.
+        dropout: share of the numbers inside that a pass in training leaves out.
+        gram_dropout: share of the tokens whose pair and triple it leaves out: they know a row again by heart, and
+            without them the encoder has to read it.
     """
 
     vocabulary: int
@@ -41,6 +44,7 @@ class Shape:
     gram_width: int
     wide_buckets: int
     dropout: float = 0.1
+    gram_dropout: float = 0.0
 
     @property
     def labels(self) -> int:
@@ -91,6 +95,7 @@ class Encoder(nn.Module):  # type: ignore[misc]  # the same
         self.kind = nn.Embedding(2, shape.width)
         self.norm_in, self.norm_out = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
         self.dropout = nn.Dropout(shape.dropout)
+        self.gram_dropout = shape.gram_dropout
         self.blocks = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
         self.apply(_initialise)
 
@@ -100,6 +105,10 @@ class Encoder(nn.Module):  # type: ignore[misc]  # the same
         grams = torch.cat(
             [self.pair(torch.remainder(pairs, self.buckets)), self.tri(torch.remainder(triples, self.buckets))], dim=-1
         )
+        if self.training and self.gram_dropout:
+            grams = grams * (torch.rand(grams.shape[:2], device=grams.device) >= self.gram_dropout)[:, :, None]
+        elif self.gram_dropout:
+            grams = grams * (1.0 - self.gram_dropout)  # as much of them as there was on average
         positions = torch.cumsum(torch.ones_like(ids), dim=1) - 1
         x = self.token(ids) + self.gram_in(grams) + self.position(positions) + self.kind(kinds)
         x = self.dropout(self.norm_in(x))

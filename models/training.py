@@ -271,6 +271,7 @@ def _shape(config: TrainingConfig, vocabulary: int, labels: Sequence[str]) -> Sh
         gram_width=config.gram_width,
         wide_buckets=config.wide_buckets,
         dropout=config.dropout,
+        gram_dropout=config.gram_dropout,
     )
 
 

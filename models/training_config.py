@@ -35,6 +35,7 @@ class TrainingConfig:
         pretrain_passes: how often the encoder reads the texts before it is shown a label.
         members: networks fitted from one start in different orders, whose weights are averaged.
         epochs: passes of each member.
+        gram_dropout: share of the tokens that a network being fitted sees without their pair and triple.
         caps: rows of a source that an epoch of the encoder sees at most.
         wide_caps: the same where rows are drawn once: for reading, and for the linear part.
         target_false_alarms: share of held-back plain rows that may be acted on.
@@ -55,11 +56,12 @@ class TrainingConfig:
     max_tokens: int = 128
     pretrain_passes: int = 3
     members: int = 2
-    epochs: int = 5
+    epochs: int = 4
     batch: int = 64
     learning_rate: float = 6e-4
     weight_decay: float = 0.02
-    dropout: float = 0.15
+    dropout: float = 0.2
+    gram_dropout: float = 0.5
     whole_share: float = 0.6
     token_dropout: float = 0.1
     disguised_share: float = 0.35

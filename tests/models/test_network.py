@@ -51,3 +51,29 @@ def test_order_counts(network):
     one, other = _inputs([2, 7, 8, 9, 3]), _inputs([2, 9, 8, 7, 3])
     assert network.wide(one[0]).tolist() != network.wide(other[0]).tolist()
     assert network.deep(*one).tolist() != network.deep(*other).tolist()
+
+
+def test_serving_reads_as_much_of_pairs_as_fitting_did_on_average(train_extra):
+    """Fitting leaves out the pairs and triples of a share of the tokens; serving weighs all by what is left."""
+    import torch
+
+    from models.network import Encoder, Shape
+
+    shape = Shape(
+        vocabulary=50, groups=(0,), layers=1, width=16, heads=2, max_tokens=2000, gram_buckets=64, gram_width=8,
+        wide_buckets=64, dropout=0.0, gram_dropout=0.25,
+    )  # fmt: skip
+    torch.manual_seed(2)
+    encoder = Encoder(shape)
+    read = []
+    encoder.gram_in.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    row = _inputs([2, *[7, 8, 9, 10] * 400, 3])
+    encoder.eval()(*row)
+    encoder.train()(*row)
+    encoder.gram_dropout = 0.0
+    encoder(*row)
+    serving, fitting, whole = read
+    assert torch.equal(serving, whole * 0.75)
+    left_out = (fitting == 0).all(-1)
+    assert left_out.float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert torch.equal(fitting[~left_out], whole[~left_out])

@@ -85,6 +85,7 @@ class TrainingConfig:
             "pretrain_passes": 0,
             "members": 1,
             "epochs": 1,
+            "gram_dropout": 0.0,  # who sees a row once does not learn it by heart
             "caps": {name: cap // 4 for name, cap in dataset.DEFAULT_CAPS.items()} | {"written": 40_000},
             "wide_caps": {**dataset.DEFAULT_CAPS, "written": 60_000},
             "measured_rows": 4_000,

@@ -109,7 +109,8 @@ def _fitted(
     tokenizer = read[1] if read else _tokenizer(fit, config)
     shape = dataclasses.replace(shape, vocabulary=tokenizer.get_vocab_size())
     if read is None and config.pretrain_passes:
-        read = _pretrained(config, shape, tokenizer, fit, report=report, out=out, resume=resume), tokenizer
+        whole = dataclasses.replace(shape, gram_dropout=0.0)  # it reads far more than it could learn by heart
+        read = _pretrained(config, whole, tokenizer, fit, report=report, out=out, resume=resume), tokenizer
     torch.manual_seed(config.seed)
     network = Network(shape)
     if read is not None:

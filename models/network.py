@@ -107,8 +107,6 @@ class Encoder(nn.Module):  # type: ignore[misc]  # the same
         )
         if self.training and self.gram_dropout:
             grams = grams * (torch.rand(grams.shape[:2], device=grams.device) >= self.gram_dropout)[:, :, None]
-        elif self.gram_dropout:
-            grams = grams * (1.0 - self.gram_dropout)  # as much of them as there was on average
         positions = torch.cumsum(torch.ones_like(ids), dim=1) - 1
         x = self.token(ids) + self.gram_in(grams) + self.position(positions) + self.kind(kinds)
         x = self.dropout(self.norm_in(x))

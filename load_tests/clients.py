@@ -18,7 +18,7 @@ from typing import Self
 
 from apis import Api
 from processes import RIG_CORE, Server, cpu_ns
-from texts import QUESTION, request_body
+from texts import QUESTION, chosen, request_body
 
 PATH = "/v1/chat/completions"
 _COUNTED = 0.9  # of a stream's frames at least: a mark that two reads tear apart is not counted
@@ -134,7 +134,7 @@ class StreamReader(asyncio.Protocol):
         self.rest = b""
         self.events = 0
         self.whole = False
-        self.refused: bool | None = None
+        self.refused = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -144,8 +144,8 @@ class StreamReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count, and read the stamps where they are wanted."""
-        if self.refused is None:
-            self.refused = refused(data)
+        if not self.events:
+            self.refused |= refused(data)
         self.events += data.count(self.mark)
         if self.stamps:
             self.read_stamps(data)
@@ -217,8 +217,8 @@ async def run_streams(
         readers += await asyncio.gather(*(read_stream(server, options, stamps=stamps, api=api) for _ in range(at_once)))
     spent = cpu_ns(server.pids) - before
     chunks = sum(reader.events for reader in readers)
-    wanted = int(re.search(r"chunks=(\d+)", options)[1]) * _COUNTED  # type: ignore[index]  # every scenario says how many
-    lost = sum(not reader.whole or bool(reader.refused) or reader.events < wanted for reader in readers)
+    wanted = int(chosen(options)["chunks"]) * _COUNTED
+    lost = sum(not reader.whole or reader.refused or reader.events < wanted for reader in readers)
     seen = [reader.seen for reader in readers]
     return Streams(len(readers), lost, chunks, spent / 1000 / max(1, chunks), seen, time.monotonic() - begin)
 

@@ -20,6 +20,12 @@ ANSWER = (
     "几乎不用排队。四天的步行距离分别约为两公里、三公里、三公里半和一公里半，如果老人平时走两公里就觉得累，第二天和第三天可以租轮椅。"
 )
 MODEL = "bench-model"
+CHUNKS = 100
+
+
+def chosen(options: str) -> dict[str, str]:
+    """What the header ``x-bench`` chooses: ``chunks=100;tick=2`` by name; without ``chunks`` it is ``CHUNKS``."""
+    return {"chunks": str(CHUNKS), **dict(part.split("=", 1) for part in options.split(";") if "=" in part)}
 
 
 def request_body(*, stream: bool, question: str = QUESTION) -> bytes:

@@ -16,7 +16,7 @@ import time
 import httptools
 import uvloop
 from apis import APIS
-from texts import ANSWER, frame, whole_answer
+from texts import ANSWER, chosen, frame, whole_answer
 
 WHOLE = whole_answer(ANSWER)
 WHOLE_RESPONSE = (
@@ -78,12 +78,11 @@ class Upstream(asyncio.Protocol):
         if not self.streams and self.url not in BY_PATH:
             self.transport.write(WHOLE_RESPONSE)
             return
-        options = dict(part.split("=", 1) for part in self.bench.decode().split(";") if "=" in part)
-        self.task = asyncio.get_running_loop().create_task(self.stream(options))
+        self.task = asyncio.get_running_loop().create_task(self.stream(chosen(self.bench.decode())))
 
     async def stream(self, options: dict[str, str]) -> None:
         """Send the frames at their pace."""
-        count, tick = int(options.get("chunks", 100)), float(options.get("tick", 0)) / 1000
+        count, tick = int(options["chunks"]), float(options.get("tick", 0)) / 1000
         size, stamp = int(options.get("size", 3)), options.get("stamp") == "1"
         tokens = [ANSWER[start % len(ANSWER) :][:size] for start in range(0, count * size, size)]
         api = BY_PATH.get(self.url)
